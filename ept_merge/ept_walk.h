@@ -1,0 +1,36 @@
+/* A walk of EPT tables through a callback. SDM "EPT Translation Mechanism". */
+#ifndef TURTLES_EPT_WALK_H
+#define TURTLES_EPT_WALK_H
+
+#include "ept_entry.h"
+
+/* How the walker reaches an entry of the tables: both false where no memory is there. */
+struct ept_memory {
+	void *context;
+	bool (*read)(void *context, u64 address, u64 *entry);
+	/* Set bits atomically; only called with accessed and dirty flags on. May be NULL otherwise. */
+	bool (*set_bits)(void *context, u64 address, u64 bits);
+};
+
+enum ept_walk_status {
+	EPT_WALK_OK,
+	EPT_WALK_VIOLATION,
+	EPT_WALK_MISCONFIGURATION,
+	EPT_WALK_UNREADABLE, /* a table lies where there is no memory */
+};
+
+struct ept_walk_result {
+	enum ept_walk_status status;
+	struct ept_leaf leaf; /* rights are those of all levels together; valid if OK */
+	u8 rights;            /* of the levels walked, together; what a violation's qualification tells */
+	u64 address;          /* translation of the byte asked for; valid if OK */
+};
+
+/*
+ * Walk eptp's tables for address and an access (EPT_READ, EPT_WRITE, EPT_EXECUTE or a sum of them).
+ * With EPTP_ACCESSED_DIRTY set in eptp, accessed and dirty flags are set as the CPU would.
+ */
+struct ept_walk_result ept_walk(u64 eptp, u64 address, u8 access, const struct ept_features *features,
+				const struct ept_memory *memory);
+
+#endif

@@ -1,0 +1,216 @@
+/* Architectural constants outside VMX: control registers, flags, segments, MSR numbers, paging. */
+#ifndef TURTLES_X86_H
+#define TURTLES_X86_H
+
+#include "types.h"
+
+#define PAGE_SIZE 4096ull
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+#define PAGE_SHIFT 12
+
+/* SDM "Control Registers" */
+#define CR0_PE BIT(0)
+#define CR0_MP BIT(1)
+#define CR0_EM BIT(2)
+#define CR0_TS BIT(3)
+#define CR0_ET BIT(4)
+#define CR0_NE BIT(5)
+#define CR0_WP BIT(16)
+#define CR0_AM BIT(18)
+#define CR0_NW BIT(29)
+#define CR0_CD BIT(30)
+#define CR0_PG BIT(31)
+
+#define CR4_VME BIT(0)
+#define CR4_PVI BIT(1)
+#define CR4_TSD BIT(2)
+#define CR4_DE BIT(3)
+#define CR4_PSE BIT(4)
+#define CR4_PAE BIT(5)
+#define CR4_MCE BIT(6)
+#define CR4_PGE BIT(7)
+#define CR4_PCE BIT(8)
+#define CR4_OSFXSR BIT(9)
+#define CR4_OSXMMEXCPT BIT(10)
+#define CR4_UMIP BIT(11)
+#define CR4_LA57 BIT(12)
+#define CR4_VMXE BIT(13)
+#define CR4_SMXE BIT(14)
+#define CR4_FSGSBASE BIT(16)
+#define CR4_PCIDE BIT(17)
+#define CR4_OSXSAVE BIT(18)
+#define CR4_SMEP BIT(20)
+#define CR4_SMAP BIT(21)
+#define CR4_PKE BIT(22)
+#define CR4_CET BIT(23)
+
+#define EFER_SCE BIT(0)
+#define EFER_LME BIT(8)
+#define EFER_LMA BIT(10)
+#define EFER_NXE BIT(11)
+
+/* SDM "EFLAGS Register" */
+#define RFLAGS_CF BIT(0)
+#define RFLAGS_ONE BIT(1)
+#define RFLAGS_PF BIT(2)
+#define RFLAGS_AF BIT(4)
+#define RFLAGS_ZF BIT(6)
+#define RFLAGS_SF BIT(7)
+#define RFLAGS_TF BIT(8)
+#define RFLAGS_IF BIT(9)
+#define RFLAGS_DF BIT(10)
+#define RFLAGS_OF BIT(11)
+#define RFLAGS_RF BIT(16)
+#define RFLAGS_VM BIT(17)
+#define RFLAGS_AC BIT(18)
+/* The six flags by which a VMX instruction tells its outcome; SDM "Conventions" of the VMX reference. */
+#define RFLAGS_VMX_OUTCOME (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+#define DR7_RESET 0x400ull
+#define DR6_BS BIT(14)
+
+enum x86_vector {
+	VECTOR_DE = 0,
+	VECTOR_DB = 1,
+	VECTOR_NMI = 2,
+	VECTOR_BP = 3,
+	VECTOR_OF = 4,
+	VECTOR_BR = 5,
+	VECTOR_UD = 6,
+	VECTOR_NM = 7,
+	VECTOR_DF = 8,
+	VECTOR_TS = 10,
+	VECTOR_NP = 11,
+	VECTOR_SS = 12,
+	VECTOR_GP = 13,
+	VECTOR_PF = 14,
+	VECTOR_MF = 16,
+	VECTOR_AC = 17,
+	VECTOR_MC = 18,
+	VECTOR_XM = 19,
+	VECTOR_VE = 20,
+	VECTOR_CP = 21,
+	EXCEPTION_VECTORS = 32,
+};
+
+/* SDM "Page-Fault Exceptions": the error code. */
+#define PF_PRESENT BIT(0)
+#define PF_WRITE BIT(1)
+#define PF_USER BIT(2)
+#define PF_RSVD BIT(3)
+#define PF_FETCH BIT(4)
+
+/* Page-table entries; SDM "Paging". */
+#define PTE_PRESENT BIT(0)
+#define PTE_WRITE BIT(1)
+#define PTE_USER BIT(2)
+#define PTE_PWT BIT(3)
+#define PTE_PCD BIT(4)
+#define PTE_ACCESSED BIT(5)
+#define PTE_DIRTY BIT(6)
+#define PTE_LARGE BIT(7)
+#define PTE_GLOBAL BIT(8)
+#define PTE_NX BIT(63)
+#define PTE_ADDRESS BITS(51, 12)
+
+/* Segment access rights as the VMCS holds them; SDM "Guest Register State". */
+#define AR_TYPE BITS(3, 0)
+#define AR_S BIT(4)
+#define AR_DPL_SHIFT 5
+#define AR_P BIT(7)
+#define AR_L BIT(13)
+#define AR_DB BIT(14)
+#define AR_G BIT(15)
+#define AR_UNUSABLE BIT(16)
+#define AR_RESERVED (BITS(11, 8) | BITS(31, 17))
+#define AR_CODE64 0xa09bu
+#define AR_CODE32 0xc09bu
+#define AR_DATA 0xc093u
+#define AR_TSS64_BUSY 0x008bu
+#define AR_LDT 0x0082u
+
+enum msr_number {
+	MSR_IA32_TIME_STAMP_COUNTER = 0x10,
+	MSR_IA32_APIC_BASE = 0x1b,
+	MSR_IA32_FEATURE_CONTROL = 0x3a,
+	MSR_IA32_TSC_ADJUST = 0x3b,
+	MSR_IA32_BIOS_UPDT_TRIG = 0x79,
+	MSR_IA32_SMM_MONITOR_CTL = 0x9b,
+	MSR_IA32_SMBASE = 0x9e,
+	MSR_IA32_MTRRCAP = 0xfe,
+	MSR_IA32_SYSENTER_CS = 0x174,
+	MSR_IA32_SYSENTER_ESP = 0x175,
+	MSR_IA32_SYSENTER_EIP = 0x176,
+	MSR_IA32_MISC_ENABLE = 0x1a0,
+	MSR_IA32_DEBUGCTL = 0x1d9,
+	MSR_IA32_PAT = 0x277,
+	MSR_IA32_MTRR_DEF_TYPE = 0x2ff,
+	MSR_IA32_PERF_GLOBAL_CTRL = 0x38f,
+	MSR_IA32_VMX_BASIC = 0x480,
+	MSR_IA32_VMX_PINBASED_CTLS = 0x481,
+	MSR_IA32_VMX_PROCBASED_CTLS = 0x482,
+	MSR_IA32_VMX_EXIT_CTLS = 0x483,
+	MSR_IA32_VMX_ENTRY_CTLS = 0x484,
+	MSR_IA32_VMX_MISC = 0x485,
+	MSR_IA32_VMX_CR0_FIXED0 = 0x486,
+	MSR_IA32_VMX_CR0_FIXED1 = 0x487,
+	MSR_IA32_VMX_CR4_FIXED0 = 0x488,
+	MSR_IA32_VMX_CR4_FIXED1 = 0x489,
+	MSR_IA32_VMX_VMCS_ENUM = 0x48a,
+	MSR_IA32_VMX_PROCBASED_CTLS2 = 0x48b,
+	MSR_IA32_VMX_EPT_VPID_CAP = 0x48c,
+	MSR_IA32_VMX_TRUE_PINBASED_CTLS = 0x48d,
+	MSR_IA32_VMX_TRUE_PROCBASED_CTLS = 0x48e,
+	MSR_IA32_VMX_TRUE_EXIT_CTLS = 0x48f,
+	MSR_IA32_VMX_TRUE_ENTRY_CTLS = 0x490,
+	MSR_IA32_VMX_VMFUNC = 0x491,
+	MSR_IA32_VMX_PROCBASED_CTLS3 = 0x492,
+	MSR_IA32_VMX_EXIT_CTLS2 = 0x493,
+	MSR_VMX_FIRST = MSR_IA32_VMX_BASIC,
+	MSR_VMX_LAST = MSR_IA32_VMX_EXIT_CTLS2,
+	MSR_IA32_RTIT_FIRST = 0x560,
+	MSR_IA32_RTIT_LAST = 0x587,
+	MSR_IA32_DS_AREA = 0x600,
+	MSR_IA32_TSC_DEADLINE = 0x6e0,
+	MSR_X2APIC_FIRST = 0x800,
+	MSR_X2APIC_LAST = 0x8ff,
+	MSR_IA32_BNDCFGS = 0xd90,
+	MSR_IA32_EFER = 0xc0000080,
+	MSR_IA32_STAR = 0xc0000081,
+	MSR_IA32_LSTAR = 0xc0000082,
+	MSR_IA32_CSTAR = 0xc0000083,
+	MSR_IA32_FMASK = 0xc0000084,
+	MSR_IA32_FS_BASE = 0xc0000100,
+	MSR_IA32_GS_BASE = 0xc0000101,
+	MSR_IA32_KERNEL_GS_BASE = 0xc0000102,
+	MSR_IA32_TSC_AUX = 0xc0000103,
+};
+
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define FEATURE_CONTROL_VMXON_IN_SMX BIT(1)
+#define FEATURE_CONTROL_VMXON_OUTSIDE_SMX BIT(2)
+
+#define APIC_BASE_BSP BIT(8)
+#define APIC_BASE_X2APIC BIT(10)
+#define APIC_BASE_ENABLE BIT(11)
+#define APIC_BASE_ADDRESS BITS(51, 12)
+
+/* The value of IA32_PAT after reset; SDM "Page Attribute Table". */
+#define PAT_RESET 0x0007040600070406ull
+
+enum memory_type {
+	MEMORY_UC = 0,
+	MEMORY_WC = 1,
+	MEMORY_WT = 4,
+	MEMORY_WP = 5,
+	MEMORY_WB = 6,
+};
+
+/* CPUID */
+#define CPUID1_ECX_VMX BIT(5)
+#define CPUID1_ECX_XSAVE BIT(26)
+#define CPUID1_ECX_OSXSAVE BIT(27)
+#define CPUID1_ECX_HYPERVISOR BIT(31)
+#define CPUID_EXT1_EDX_PAGE1G BIT(26)
+
+#endif

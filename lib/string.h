@@ -1,0 +1,16 @@
+/* Freestanding memory and string functions: the names and contracts of C. */
+#ifndef TURTLES_LIB_STRING_H
+#define TURTLES_LIB_STRING_H
+
+#include <stddef.h>
+
+void *memcpy(void *to, const void *from, size_t size);
+void *memmove(void *to, const void *from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
+size_t strlen(const char *s);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t size);
+char *strchr(const char *s, int c);
+
+#endif

@@ -1,0 +1,58 @@
+/* The VMX capabilities of a CPU, and what of them L1 is offered. */
+#ifndef TURTLES_CAPABILITIES_H
+#define TURTLES_CAPABILITIES_H
+
+#include "fields.h"
+#include "x86.h"
+
+#define VMX_CAPABILITY_MSRS (MSR_VMX_LAST - MSR_VMX_FIRST + 1)
+
+struct vmx_capabilities {
+	u64 msr[VMX_CAPABILITY_MSRS]; /* by number from MSR_VMX_FIRST; 0 where absent */
+	u32 present;                  /* bit n: reading MSR_VMX_FIRST + n does not fault */
+	u8 maxphyaddr;                /* physical-address width; CPUID leaf 0x80000008 */
+	bool page1g;                  /* CPUID: 1 GiB pages in ordinary paging */
+	struct field_set fields;      /* what VMREAD knows */
+};
+
+static inline u64 capability(const struct vmx_capabilities *caps, enum msr_number msr)
+{
+	return caps->msr[msr - MSR_VMX_FIRST];
+}
+
+static inline bool capability_present(const struct vmx_capabilities *caps, u32 msr)
+{
+	return msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST && caps->present >> (msr - MSR_VMX_FIRST) & 1;
+}
+
+/* The groups of VM-execution, exit and entry controls that a capability MSR governs. */
+enum control_group { CONTROLS_pin, CONTROLS_proc, CONTROLS_proc2, CONTROLS_exit, CONTROLS_entry, CONTROL_GROUPS };
+
+/* Which bits of a group must be 1, and which may be; by the TRUE MSR where the CPU has it. */
+u32 controls_required(const struct vmx_capabilities *caps, enum control_group group);
+u32 controls_allowed(const struct vmx_capabilities *caps, enum control_group group);
+
+/* A wish brought within the capability: (wish | required) & allowed. */
+static inline u32 controls_adjust(const struct vmx_capabilities *caps, enum control_group group, u32 wish)
+{
+	return (wish | controls_required(caps, group)) & controls_allowed(caps, group);
+}
+
+/* What L0 lets L1 have at the most: a bit that is clear here is offered to nobody. */
+struct vmx_policy {
+	u32 controls[CONTROL_GROUPS];
+	u64 ept_vpid;
+	u64 misc;
+};
+
+/* Everything that L0 implements today. */
+extern const struct vmx_policy vmx_policy_default;
+
+/* L1's capabilities: a pure function of the host's and of policy. SDM "VMX Capability Reporting Facility". */
+void capabilities_for_l1(struct vmx_capabilities *caps12, const struct vmx_capabilities *host,
+			 const struct vmx_policy *policy);
+
+/* The first feature that L0 cannot do without and the CPU lacks, by its SDM name; NULL if it has them all. */
+const char *capabilities_missing(const struct vmx_capabilities *host);
+
+#endif

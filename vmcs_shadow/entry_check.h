@@ -1,0 +1,39 @@
+/* The checks of a VM entry by L1, in the SDM's order, each with the field that failed. */
+#ifndef TURTLES_ENTRY_CHECK_H
+#define TURTLES_ENTRY_CHECK_H
+
+#include "capabilities.h"
+#include "vmcs12.h"
+
+enum entry_result {
+	ENTRY_ok,
+	ENTRY_vmfail,  /* VMfailValid; number is the VM-instruction error */
+	ENTRY_failure, /* entry failure due to invalid guest state; number is the exit qualification */
+};
+
+struct entry_verdict {
+	enum entry_result result;
+	u32 number;
+	enum vmcs_field field; /* where the check failed; VMCS_FIELDS if none */
+	const char *rule;      /* the rule that it broke, in a few words */
+};
+
+/* What of L1's own state the checks depend on. */
+struct entry_context {
+	bool l1_long_mode; /* IA32_EFER.LMA of L1 at the entry */
+};
+
+/* SDM "Checks on VMX Controls". */
+struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+
+/* SDM "Checks on Host Control Registers, MSRs, and SSP", "... Segment and Descriptor-Table Registers", "... Address-Space Size". */
+struct entry_verdict entry_check_host(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
+				      const struct entry_context *context);
+
+/*
+ * SDM "Checks on the Guest State Area": those that the CPU cannot make for L0, because vmcs02 differs
+ * from vmcs12 there. The rest the CPU makes on vmcs02, whose guest state is L1's.
+ */
+struct entry_verdict entry_check_guest(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+
+#endif

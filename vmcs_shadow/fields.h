@@ -1,0 +1,99 @@
+/* The fields of the VMCS as dense indices, and sets of them; all of it from vmcs_fields.def. */
+#ifndef TURTLES_FIELDS_H
+#define TURTLES_FIELDS_H
+
+#include "vmx.h"
+
+/* Dense indices, e.g. F_guest_rip; VMCS_FIELDS counts them and stands for "no such field". */
+enum vmcs_field {
+#define F(name, encoding, use, hot) F_##name,
+#include "vmcs_fields.def"
+#undef F
+	VMCS_FIELDS
+};
+
+/* What becomes of L1's value in vmcs02; see vmcs_fields.def. */
+enum field_use { USE_COPY, USE_MERGE, USE_HOST, USE_EMUL, USE_EXIT, USE_NONE };
+/* What a hypervisor does with the field at nearly every exit. */
+enum field_hot { HOT_N = 0, HOT_R = 1, HOT_W = 2, HOT_RW = 3 };
+
+struct field_description {
+	const char *name;
+	u16 encoding;
+	u8 use;
+	u8 hot;
+};
+
+extern const struct field_description vmcs_field[VMCS_FIELDS];
+
+/* The field of an encoding (of its full, not its high half); VMCS_FIELDS if there is none. */
+enum vmcs_field vmcs_field_of(u64 encoding);
+
+/* The bits that a field's width leaves of a value. */
+u64 vmcs_field_mask(enum vmcs_field field);
+
+static inline enum vmcs_type vmcs_field_type(enum vmcs_field field)
+{
+	return (enum vmcs_type)VMCS_ENCODING_TYPE(vmcs_field[field].encoding);
+}
+
+static inline enum vmcs_width vmcs_field_width(enum vmcs_field field)
+{
+	return (enum vmcs_width)VMCS_ENCODING_WIDTH(vmcs_field[field].encoding);
+}
+
+#define FIELD_SET_WORDS ((VMCS_FIELDS + 63) / 64)
+struct field_set {
+	u64 word[FIELD_SET_WORDS];
+};
+
+static inline void field_set_add(struct field_set *set, enum vmcs_field f)
+{
+	set->word[f / 64] |= BIT(f % 64);
+}
+
+static inline void field_set_remove(struct field_set *set, enum vmcs_field f)
+{
+	set->word[f / 64] &= ~BIT(f % 64);
+}
+
+static inline bool field_set_has(const struct field_set *set, enum vmcs_field f)
+{
+	return set->word[f / 64] >> (f % 64) & 1;
+}
+
+static inline void field_set_unite(struct field_set *set, const struct field_set *other)
+{
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		set->word[i] |= other->word[i];
+}
+
+static inline void field_set_clear(struct field_set *set)
+{
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		set->word[i] = 0;
+}
+
+static inline bool field_set_intersects(const struct field_set *a, const struct field_set *b)
+{
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		if (a->word[i] & b->word[i])
+			return true;
+	return false;
+}
+
+/* Take the lowest member out of the set; VMCS_FIELDS when it is empty. */
+static inline enum vmcs_field field_set_take(struct field_set *set)
+{
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		u64 word = set->word[i];
+
+		if (word) {
+			set->word[i] = word & (word - 1);
+			return (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
+		}
+	}
+	return VMCS_FIELDS;
+}
+
+#endif

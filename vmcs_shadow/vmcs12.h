@@ -1,0 +1,56 @@
+/* vmcs12: the VMCS that L1 keeps for L2, held by L0 while L1 keeps it active. */
+#ifndef TURTLES_VMCS12_H
+#define TURTLES_VMCS12_H
+
+#include "fields.h"
+
+struct vmcs12 {
+	u64 value[VMCS_FIELDS];
+	struct field_set dirty; /* changed since vmcs02 was last written from it */
+	struct field_set stale; /* the newer value is still in vmcs02 alone */
+	bool launched;          /* launch state; SDM "The VMCS Region and Launch State" */
+};
+
+static inline u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs_field field)
+{
+	return vmcs12->value[field];
+}
+
+/* Store a value that comes from vmcs02 itself, so vmcs02 need not be written. */
+static inline void vmcs12_learn(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
+{
+	vmcs12->value[field] = value;
+}
+
+/* Store a value that vmcs02 does not have yet, cut to the field's width. */
+void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value);
+
+/* All zero, all dirty, launch state clear: what a region is before anything was written to it. */
+void vmcs12_reset(struct vmcs12 *vmcs12);
+
+/*
+ * VMREAD and VMWRITE by encoding, high halves included; SDM "VMREAD" and "VMWRITE".
+ * *number receives the VM-instruction error if the result is VMX_FAIL_VALID.
+ */
+struct vmx_capabilities;
+enum vmx_outcome vmcs12_vmread(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
+			       u64 encoding, u64 *value, u32 *number);
+enum vmx_outcome vmcs12_vmwrite(struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
+				u64 encoding, u64 value, u32 *number);
+
+/*
+ * The image of vmcs12 in L1's VMCS region, where it lives while it is not active. The layout is
+ * L0's own, as the SDM leaves it to the processor. Loading accepts any bytes.
+ */
+#define VMCS12_IMAGE_SIZE (sizeof(struct vmcs12_image))
+struct vmcs12_image {
+	struct vmcs_region_header header;
+	u64 launched;
+	u64 value[VMCS_FIELDS];
+};
+_Static_assert(sizeof(struct vmcs12_image) <= 4096, "a VMCS region is one page");
+
+void vmcs12_store(const struct vmcs12 *vmcs12, struct vmcs12_image *image);
+void vmcs12_load(struct vmcs12 *vmcs12, const struct vmcs12_image *image);
+
+#endif
