@@ -1,0 +1,25 @@
+/* The boot switches; options.def is their table. */
+#ifndef TURTLES_OPTIONS_H
+#define TURTLES_OPTIONS_H
+
+#include "types.h"
+
+/* One value each: 1 or 0 for on|off, the number of a range, the place in a choice. */
+struct options {
+#define OPTION(name, standard, values, meaning) u32 name;
+#include "options.def"
+#undef OPTION
+};
+
+enum { TICK_cycle, TICK_instruction };
+enum { TEST_FAULT_none, TEST_FAULT_ud, TEST_FAULT_stack, TEST_FAULT_exit };
+
+extern struct options options;
+
+/* Take name=value pairs from L0's command line; an unknown name or value stops with one clear line. */
+void options_parse(const char *command_line);
+
+/* Print every switch and its value on the log, as run records. */
+void options_print(void);
+
+#endif
