@@ -25,9 +25,6 @@ static inline bool capability_present(const struct vmx_capabilities *caps, u32 m
 	return msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST && caps->present >> (msr - MSR_VMX_FIRST) & 1;
 }
 
-/* The groups of VM-execution, exit and entry controls that a capability MSR governs. */
-enum control_group { CONTROLS_pin, CONTROLS_proc, CONTROLS_proc2, CONTROLS_exit, CONTROLS_entry, CONTROL_GROUPS };
-
 /* Which bits of a group must be 1, and which may be; by the TRUE MSR where the CPU has it. */
 u32 controls_required(const struct vmx_capabilities *caps, enum control_group group);
 u32 controls_allowed(const struct vmx_capabilities *caps, enum control_group group);

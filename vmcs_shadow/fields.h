@@ -26,11 +26,31 @@ struct field_description {
 
 extern const struct field_description vmcs_field[VMCS_FIELDS];
 
+/* Tables behind the two functions below, which every VMREAD and VMWRITE of L1 passes through. */
+#define VMCS_ENCODING_END 0x7000u /* beyond every encoding whose reserved bits are clear */
+extern const u8 vmcs_fields_before_end[VMCS_ENCODING_END / 2]; /* VMCS_FIELDS - field; 0 if there is none */
+extern const u64 vmcs_field_masks[VMCS_FIELDS];
+_Static_assert(VMCS_FIELDS <= UINT8_MAX, "a field fits in the table's bytes");
+
+/* The field of a full or a high encoding; VMCS_FIELDS if there is none. */
+static inline enum vmcs_field vmcs_field_of_half(u64 encoding)
+{
+	if (UNLIKELY(encoding >= VMCS_ENCODING_END))
+		return VMCS_FIELDS;
+	return (enum vmcs_field)(VMCS_FIELDS - vmcs_fields_before_end[encoding / 2]);
+}
+
 /* The field of an encoding (of its full, not its high half); VMCS_FIELDS if there is none. */
-enum vmcs_field vmcs_field_of(u64 encoding);
+static inline enum vmcs_field vmcs_field_of(u64 encoding)
+{
+	return UNLIKELY(encoding & VMCS_ENCODING_HIGH) ? VMCS_FIELDS : vmcs_field_of_half(encoding);
+}
 
 /* The bits that a field's width leaves of a value. */
-u64 vmcs_field_mask(enum vmcs_field field);
+static inline u64 vmcs_field_mask(enum vmcs_field field)
+{
+	return vmcs_field_masks[field];
+}
 
 static inline enum vmcs_type vmcs_field_type(enum vmcs_field field)
 {
@@ -42,10 +62,30 @@ static inline enum vmcs_width vmcs_field_width(enum vmcs_field field)
 	return (enum vmcs_width)VMCS_ENCODING_WIDTH(vmcs_field[field].encoding);
 }
 
-#define FIELD_SET_WORDS ((VMCS_FIELDS + 63) / 64)
+/* The groups of VM-execution, exit and entry controls that a capability MSR governs. */
+enum control_group { CONTROLS_pin, CONTROLS_proc, CONTROLS_proc2, CONTROLS_exit, CONTROLS_entry, CONTROL_GROUPS };
+
+/* The field of each group. */
+extern const u8 vmcs_control_field[CONTROL_GROUPS];
+
+/* One bit more than there are fields, so that VMCS_FIELDS may be asked for: it is in no set. */
+#define FIELD_SET_WORDS (VMCS_FIELDS / 64 + 1)
 struct field_set {
 	u64 word[FIELD_SET_WORDS];
 };
+
+/* A set that is known at build time: FIELD_SET_OF(.guest_rip = 1, .guest_rsp = 1). */
+union field_bits {
+	struct {
+#define F(name, encoding, use, hot) u64 name : 1;
+#include "vmcs_fields.def"
+#undef F
+		u64 none : 1;
+	} has;
+	struct field_set set;
+};
+_Static_assert(sizeof(union field_bits) == sizeof(struct field_set), "the bits are those of the set");
+#define FIELD_SET_OF(...) { .has = { __VA_ARGS__ } }
 
 static inline void field_set_add(struct field_set *set, enum vmcs_field f)
 {

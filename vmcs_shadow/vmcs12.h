@@ -23,14 +23,29 @@ static inline void vmcs12_learn(struct vmcs12 *vmcs12, enum vmcs_field field, u6
 }
 
 /* Store a value that vmcs02 does not have yet, cut to the field's width. */
-void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value);
+static inline void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
+{
+	vmcs12->value[field] = value & vmcs_field_mask(field);
+	field_set_add(&vmcs12->dirty, field);
+	field_set_remove(&vmcs12->stale, field);
+}
+
+/* A group of controls as it takes effect: the secondary ones are all 0 unless they are activated. */
+static inline u32 vmcs12_controls(const struct vmcs12 *vmcs12, enum control_group group)
+{
+	if (group == CONTROLS_proc2 && !(vmcs12_get(vmcs12, F_primary_processor_based_controls) &
+					 PROC_activate_secondary_controls))
+		return 0;
+	return (u32)vmcs12_get(vmcs12, (enum vmcs_field)vmcs_control_field[group]);
+}
 
 /* All zero, all dirty, launch state clear: what a region is before anything was written to it. */
 void vmcs12_reset(struct vmcs12 *vmcs12);
 
 /*
  * VMREAD and VMWRITE by encoding, high halves included; SDM "VMREAD" and "VMWRITE".
- * *number receives the VM-instruction error if the result is VMX_FAIL_VALID.
+ * *number receives the VM-instruction error if the result is VMX_FAIL_VALID. Neither looks at stale:
+ * the caller brings the field in first, for a VMWRITE of a high half too, as it keeps the low one.
  */
 struct vmx_capabilities;
 enum vmx_outcome vmcs12_vmread(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
@@ -50,7 +65,9 @@ struct vmcs12_image {
 };
 _Static_assert(sizeof(struct vmcs12_image) <= 4096, "a VMCS region is one page");
 
+/* Everything but the header, which is L1's to write. Nothing may be stale. */
 void vmcs12_store(const struct vmcs12 *vmcs12, struct vmcs12_image *image);
+/* All of it is dirty then, none stale. */
 void vmcs12_load(struct vmcs12 *vmcs12, const struct vmcs12_image *image);
 
 #endif

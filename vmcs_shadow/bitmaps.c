@@ -1,0 +1,85 @@
+#include "vmcs_shadow/bitmaps.h"
+
+/* SDM "MSR-Bitmap Address": four parts of 1 KiB, reads before writes and low MSRs before high ones. */
+#define MSR_RANGE 0x2000u
+#define MSR_HIGH_BASE 0xc0000000u
+#define MSR_WRITES (2 * MSR_RANGE)
+
+static bool test_bit(const u64 *bitmap, u32 bit)
+{
+	return bitmap[bit / 64] >> (bit % 64) & 1;
+}
+
+static void set_bit(u64 *bitmap, u32 bit)
+{
+	bitmap[bit / 64] |= BIT(bit % 64);
+}
+
+static void clear_bit(u64 *bitmap, u32 bit)
+{
+	bitmap[bit / 64] &= ~BIT(bit % 64);
+}
+
+/* The bit of an access in the bitmap; false for an MSR outside both ranges. */
+static bool msr_bit(u32 msr, bool write, u32 *bit)
+{
+	u32 base = write ? MSR_WRITES : 0;
+
+	if (msr < MSR_RANGE)
+		*bit = base + msr;
+	else if (msr - MSR_HIGH_BASE < MSR_RANGE)
+		*bit = base + MSR_RANGE + (msr - MSR_HIGH_BASE);
+	else
+		return false;
+	return true;
+}
+
+bool msr_bitmap_traps(const u64 *bitmap, u32 msr, bool write)
+{
+	u32 bit;
+
+	return !msr_bit(msr, write, &bit) || test_bit(bitmap, bit);
+}
+
+void msr_bitmap_trap(u64 *bitmap, u32 msr, bool write)
+{
+	u32 bit;
+
+	if (msr_bit(msr, write, &bit))
+		set_bit(bitmap, bit);
+}
+
+void msr_bitmap_pass(u64 *bitmap, u32 msr, bool write)
+{
+	u32 bit;
+
+	if (msr_bit(msr, write, &bit))
+		clear_bit(bitmap, bit);
+}
+
+bool io_bitmap_traps(const u64 *bitmap_a, const u64 *bitmap_b, u16 port, unsigned size)
+{
+	for (u32 p = port; p < port + size; p++) {
+		if (p > UINT16_MAX)
+			return true;
+		if (test_bit(p < IO_BITMAP_PORTS ? bitmap_a : bitmap_b, p % IO_BITMAP_PORTS))
+			return true;
+	}
+	return false;
+}
+
+void io_bitmap_trap(u64 *bitmap_a, u64 *bitmap_b, u16 port)
+{
+	set_bit(port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b, port % IO_BITMAP_PORTS);
+}
+
+void io_bitmap_pass(u64 *bitmap_a, u64 *bitmap_b, u16 port)
+{
+	clear_bit(port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b, port % IO_BITMAP_PORTS);
+}
+
+void bitmap_merge(u64 *merged, const u64 *one, const u64 *other)
+{
+	for (unsigned i = 0; i < BITMAP_WORDS; i++)
+		merged[i] = one[i] | other[i];
+}
