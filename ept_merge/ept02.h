@@ -9,6 +9,12 @@ struct ept02 {
 	u64 eptp12; /* the key, as ept02_key() cuts it; 0 if unused */
 	u64 root;   /* host physical address of the PML4 page */
 	u64 used;   /* the cache's clock at the last use */
+	bool filled; /* there is something below the root */
+	/*
+	 * The CPU may hold translations, or pointers to tables, that are gone. L0 must run INVEPT
+	 * (single-context, on ept02_eptp()) before it enters L2 on these tables, and clear this.
+	 */
+	bool invalidate;
 };
 
 /* How L1's memory lies in the host's: the leaf of EPT01 around an L1-physical address. */
@@ -18,19 +24,24 @@ struct ept01_view {
 	bool (*lookup)(void *context, u64 address10, struct ept_leaf *leaf);
 };
 
+/*
+ * One cache serves one logical processor: it relies on an EPT violation having dropped what that CPU
+ * had cached for the address; SDM "Operations that Invalidate Cached Mappings".
+ */
 struct ept02_cache {
 	struct ept02 *slots;
 	unsigned slot_count;
 	u64 clock;
 	const struct ept_pages *pages;
 	u8 max_level; /* the largest page that EPT02 may use */
-	u64 fills, drops, evictions; /* for the statistics */
+	/* For the statistics: pages mapped, tables given up by ept02_drop() and _drop_all(), and for room. */
+	u64 fills, drops, evictions;
 };
 
 enum ept02_fill {
 	EPT02_FILLED,          /* L0's own exit: run L2 again */
 	EPT02_VIOLATION12,     /* EPT12 forbids it: L1's exit, with rights12 for the qualification */
-	EPT02_MISCONFIGURED12, /* EPT12 is malformed: L1's exit */
+	EPT02_MISCONFIGURED12, /* EPT12 is malformed, or lies where L1 has no memory: L1's exit */
 	EPT02_DENIED01,        /* EPT12 allows it, but EPT01 does not: address10 says where */
 };
 
@@ -41,21 +52,46 @@ struct ept02_result {
 	struct ept_leaf leaf; /* what was mapped, if EPT02_FILLED */
 };
 
-/* What of an EPTP names a set of translations; SDM "Caching Translation Information". */
+/*
+ * Make a cache of slot_count empty ept02, each with its root out of pages. False when the pool is too
+ * small; nothing is then taken from it. Over the roots, the pool needs EPT_LEVELS - 1 pages for ever.
+ */
+bool ept02_cache_init(struct ept02_cache *cache, struct ept02 *slots, unsigned slot_count,
+		      const struct ept_pages *pages, u8 max_level);
+
+/*
+ * What of an EPTP names a set of translations. SDM "Caching Translation Information" tags them with
+ * bits 51:12 alone. The walk length and the enable bit for accessed and dirty flags are kept as well,
+ * since tables composed under one setting are wrong under another: with the flags on, EPT02 withholds
+ * writes from pages that are not dirty in EPT12.
+ */
 u64 ept02_key(u64 eptp12);
 
-/* The tables for eptp12: those kept, or new ones (the least recently used go if all slots are taken). */
+/*
+ * The tables for eptp12: those kept, or new ones (the least recently used go if all slots are taken).
+ * The answer holds until the next call.
+ */
 struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12);
 
 /*
- * Answer an EPT violation of L2 at address20 by an access (EPT_READ, EPT_WRITE, EPT_EXECUTE).
- * When the pool runs empty, every other ept02 is dropped first, and then this one.
+ * The EPTP that vmcs02 needs for these tables: write-back, and with accessed and dirty flags as in
+ * EPTP12, for they turn the CPU's accesses to L2's paging structures into writes.
  */
-struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u64 eptp12, u64 address20, u8 access,
-			       const struct ept_features *features12, const struct ept_memory *memory12,
-			       const struct ept01_view *view01);
+u64 ept02_eptp(const struct ept02 *ept02);
 
-/* INVEPT single-context: drop what was composed for eptp12. SDM "Operations that Invalidate Cached Mappings". */
+/*
+ * Answer an EPT violation of L2 at address20 by an access (EPT_READ, EPT_WRITE, EPT_EXECUTE).
+ * When the pool runs empty, the other ept02 are dropped, the least recently used first, and then this
+ * one.
+ */
+struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u64 eptp12, u64 address20,
+			       u8 access, const struct ept_features *features12,
+			       const struct ept_memory *memory12, const struct ept01_view *view01);
+
+/*
+ * INVEPT single-context: drop what was composed for any EPTP with the address of eptp12.
+ * SDM "Operations that Invalidate Cached Mappings".
+ */
 void ept02_drop(struct ept02_cache *cache, u64 eptp12);
 /* INVEPT global, or EPT01 has changed under them. The slots keep their roots. */
 void ept02_drop_all(struct ept02_cache *cache);

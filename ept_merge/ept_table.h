@@ -13,17 +13,33 @@ struct ept_pages {
 };
 
 /*
- * Map leaf's page at address (aligned to its size), replacing what was there; a larger page in the
- * way is split, a table in the way is released. False when the pool is empty: the tables are then
- * still sound, and at worst lack the mapping.
+ * After any change but the mapping of what was not mapped, the CPU may still use what the tables said
+ * before: INVEPT is the caller's, before a released page serves in another table.
  */
-bool ept_table_map(const struct ept_pages *pages, u64 root, u64 address, const struct ept_leaf *leaf);
+enum ept_table_change {
+	EPT_TABLE_FULL = 0, /* the pool is empty: the tables are still sound, and at worst lack the mapping */
+	EPT_TABLE_MAPPED,
+	EPT_TABLE_RELEASED, /* mapped, and a table was in the way, which is back in the pool */
+};
+
+/*
+ * Map leaf's page at address (aligned to its size), replacing what was there; a larger page in the
+ * way is split, a table in the way is released.
+ */
+enum ept_table_change ept_table_map(const struct ept_pages *pages, u64 root, u64 address,
+				    const struct ept_leaf *leaf);
 
 /* The leaf that maps address, if any. */
 bool ept_table_lookup(const struct ept_pages *pages, u64 root, u64 address, struct ept_leaf *leaf);
 
 /* Remove the page that maps address, whatever its size. */
 void ept_table_unmap(const struct ept_pages *pages, u64 root, u64 address);
+
+/*
+ * Give the 4 KiB page at address these rights (none: unmap it), splitting a larger page around it; a
+ * page that is not mapped stays so. False when the pool is empty: the rights are then as they were.
+ */
+bool ept_table_protect(const struct ept_pages *pages, u64 root, u64 address, u8 rights);
 
 /* Release every table below the root and clear the root. */
 void ept_table_clear(const struct ept_pages *pages, u64 root);

@@ -1,0 +1,157 @@
+#include "ept02.h"
+#include "ept_compose.h"
+
+#define EPTP_WALK_LENGTH_4 ((u64)(EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT)
+
+bool ept02_cache_init(struct ept02_cache *cache, struct ept02 *slots, unsigned slot_count,
+		      const struct ept_pages *pages, u8 max_level)
+{
+	*cache = (struct ept02_cache){ .slots = slots, .pages = pages, .max_level = max_level };
+	for (unsigned i = 0; i < slot_count; i++) {
+		slots[i] = (struct ept02){ .root = pages->allocate(pages->context) };
+		if (!slots[i].root) {
+			while (i--)
+				pages->release(pages->context, slots[i].root);
+			return false;
+		}
+	}
+	cache->slot_count = slot_count;
+	return true;
+}
+
+u64 ept02_key(u64 eptp12)
+{
+	return eptp12 & (EPTP_ADDRESS | EPTP_ACCESSED_DIRTY | EPTP_WALK_LENGTH);
+}
+
+u64 ept02_eptp(const struct ept02 *ept02)
+{
+	return ept02->root | MEMORY_WB | EPTP_WALK_LENGTH_4 | (ept02->eptp12 & EPTP_ACCESSED_DIRTY);
+}
+
+static void clear(struct ept02_cache *cache, struct ept02 *ept02, u64 *count)
+{
+	if (!ept02->filled)
+		return;
+	ept_table_clear(cache->pages, ept02->root);
+	ept02->filled = false;
+	ept02->invalidate = true;
+	++*count;
+}
+
+/* A slot without a key, else the least recently used. */
+static struct ept02 *slot_to_take(struct ept02_cache *cache)
+{
+	struct ept02 *oldest = &cache->slots[0];
+
+	for (unsigned i = 0; i < cache->slot_count; i++) {
+		struct ept02 *slot = &cache->slots[i];
+
+		if (!slot->eptp12)
+			return slot;
+		if (slot->used < oldest->used)
+			oldest = slot;
+	}
+	return oldest;
+}
+
+struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
+{
+	u64 key = ept02_key(eptp12);
+	struct ept02 *slot;
+
+	for (unsigned i = 0; i < cache->slot_count; i++) {
+		slot = &cache->slots[i];
+		if (slot->eptp12 == key) {
+			slot->used = ++cache->clock;
+			return slot;
+		}
+	}
+	slot = slot_to_take(cache);
+	clear(cache, slot, &cache->evictions);
+	slot->eptp12 = key;
+	slot->used = ++cache->clock;
+	return slot;
+}
+
+/* Whose tables go when the pool is empty: the least recently used, but keep's own last. */
+static struct ept02 *victim(struct ept02_cache *cache, struct ept02 *keep)
+{
+	struct ept02 *oldest = keep;
+
+	for (unsigned i = 0; i < cache->slot_count; i++) {
+		struct ept02 *slot = &cache->slots[i];
+
+		if (slot == keep || !slot->filled)
+			continue;
+		if (oldest == keep || slot->used < oldest->used)
+			oldest = slot;
+	}
+	return oldest;
+}
+
+static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf)
+{
+	u64 address = ALIGN_DOWN(address20, EPT_LEVEL_SIZE(leaf->level));
+	enum ept_table_change change;
+	struct ept02 *evicted = NULL;
+
+	for (;;) {
+		ept02->filled = true;
+		change = ept_table_map(cache->pages, ept02->root, address, leaf);
+		if (change != EPT_TABLE_FULL)
+			break;
+		ASSERT(evicted != ept02);
+		evicted = victim(cache, ept02);
+		clear(cache, evicted, &cache->evictions);
+	}
+	/* The violation made the CPU forget this address, but not its neighbours' way through that table. */
+	if (change == EPT_TABLE_RELEASED)
+		ept02->invalidate = true;
+	cache->fills++;
+}
+
+static enum ept02_fill walk_failure(enum ept_walk_status status)
+{
+	/* Where L1 has no memory its CPU reads all ones, which is misconfigured at every level. */
+	return status == EPT_WALK_VIOLATION ? EPT02_VIOLATION12 : EPT02_MISCONFIGURED12;
+}
+
+struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u64 eptp12, u64 address20,
+			       u8 access, const struct ept_features *features12,
+			       const struct ept_memory *memory12, const struct ept01_view *view01)
+{
+	struct ept_walk_result walk12 = ept_walk(eptp12, address20, access, features12, memory12);
+	struct ept02_result result = { .rights12 = walk12.rights, .address10 = walk12.address };
+	struct ept_leaf leaf01;
+
+	ASSERT(ept02->eptp12 == ept02_key(eptp12));
+	if (walk12.status != EPT_WALK_OK) {
+		result.fill = walk_failure(walk12.status);
+		return result;
+	}
+	if (!view01->lookup(view01->context, walk12.address, &leaf01) || (access & ~leaf01.rights)) {
+		result.fill = EPT02_DENIED01;
+		return result;
+	}
+	result.fill = EPT02_FILLED;
+	result.leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
+	/* The first write must exit, so that the walk can set the dirty flag. */
+	if (!walk12.dirty)
+		result.leaf.rights &= ~EPT_WRITE;
+	map(cache, ept02, address20, &result.leaf);
+	return result;
+}
+
+void ept02_drop(struct ept02_cache *cache, u64 eptp12)
+{
+	for (unsigned i = 0; i < cache->slot_count; i++)
+		if (!((cache->slots[i].eptp12 ^ eptp12) & EPTP_ADDRESS))
+			clear(cache, &cache->slots[i], &cache->drops);
+}
+
+void ept02_drop_all(struct ept02_cache *cache)
+{
+	for (unsigned i = 0; i < cache->slot_count; i++)
+		clear(cache, &cache->slots[i], &cache->drops);
+}

@@ -1,0 +1,90 @@
+#include "ept_walk.h"
+
+/* Four levels translate 48 bits. */
+#define ADDRESS_WIDTH EPT_LEVEL_SHIFT(EPT_LEVELS + 1)
+
+/* An entry that the walk has used, and where it lies. */
+struct step {
+	u64 address;
+	u64 entry;
+};
+
+static u64 entry_address(u64 table, u64 address, unsigned level)
+{
+	return table + (address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES * sizeof(u64);
+}
+
+/* steps[level] for each level from the root's to the leaf's. */
+static bool set_accessed_dirty(const struct step *steps, unsigned leaf_level, u8 access,
+			       const struct ept_memory *memory)
+{
+	for (unsigned level = EPT_LEVELS; level >= leaf_level; level--) {
+		const struct step *step = &steps[level];
+		u64 bits = EPT_ACCESSED;
+
+		if (level == leaf_level && (access & EPT_WRITE))
+			bits |= EPT_DIRTY;
+		if (bits & ~step->entry && !memory->set_bits(memory->context, step->address, bits))
+			return false;
+	}
+	return true;
+}
+
+/* Down to the leaf, or to what is in its place; the access is not looked at yet. */
+static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_features *features,
+				    const struct ept_memory *memory, struct step *steps,
+				    struct ept_walk_result *result)
+{
+	u64 table = eptp & EPTP_ADDRESS;
+
+	for (unsigned level = EPT_LEVELS;; level--) {
+		struct step *step = &steps[level];
+		enum ept_entry_kind kind;
+
+		step->address = entry_address(table, address, level);
+		if (!memory->read(memory->context, step->address, &step->entry))
+			return EPT_WALK_UNREADABLE;
+		kind = ept_entry_kind(step->entry, level, features);
+		if (kind == EPT_MISCONFIGURED)
+			return EPT_WALK_MISCONFIGURATION;
+		result->rights &= step->entry;
+		if (kind == EPT_NOT_PRESENT)
+			return EPT_WALK_VIOLATION;
+		if (kind == EPT_LEAF) {
+			result->leaf = ept_leaf_decode(step->entry, level);
+			return EPT_WALK_OK;
+		}
+		table = step->entry & EPT_ADDRESS;
+	}
+}
+
+struct ept_walk_result ept_walk(u64 eptp, u64 address, u8 access, const struct ept_features *features,
+				const struct ept_memory *memory)
+{
+	struct ept_walk_result result = { .rights = EPT_RWX };
+	struct step steps[EPT_LEVELS + 1];
+	unsigned level;
+
+	if (address >> ADDRESS_WIDTH) {
+		result.status = EPT_WALK_VIOLATION;
+		result.rights = 0;
+		return result;
+	}
+	result.status = descend(eptp, address, features, memory, steps, &result);
+	if (result.status != EPT_WALK_OK)
+		return result;
+	if (access & ~result.rights) {
+		result.status = EPT_WALK_VIOLATION;
+		return result;
+	}
+	level = result.leaf.level;
+	result.leaf.rights = result.rights;
+	result.address = result.leaf.address | (address & (EPT_LEVEL_SIZE(level) - 1));
+	result.dirty = true;
+	if (eptp & EPTP_ACCESSED_DIRTY) {
+		result.dirty = (access & EPT_WRITE) || (steps[level].entry & EPT_DIRTY);
+		if (!set_accessed_dirty(steps, level, access, memory))
+			result.status = EPT_WALK_UNREADABLE;
+	}
+	return result;
+}
