@@ -9,7 +9,10 @@
 struct merge_input {
 	const struct vmcs12 *vmcs12;
 	const struct vmx_capabilities *host;
-	/* Controls that L0 cannot do without while L2 runs, as it has them in vmcs01. */
+	/*
+	 * Controls that L0 cannot do without while L2 runs, as it has them in vmcs01. Those that only
+	 * give a guest something, like enable_rdtscp, are vmcs12's alone wherever they stand here.
+	 */
 	u32 controls01[CONTROL_GROUPS];
 	u32 exception_bitmap01;
 	u64 cr0_guest_host_mask01, cr4_guest_host_mask01;
@@ -26,7 +29,12 @@ struct merge_input {
 /* The value of a field of use MERGE in vmcs02. SDM section for each in merge.c. */
 u64 merge_field(const struct merge_input *input, enum vmcs_field field);
 
-/* Every field of vmcs02 that must be written again when the given fields of vmcs12 have changed. */
+/*
+ * Every field of vmcs02 that must be written again when the given fields of vmcs12 have changed:
+ * the copied ones among them, and the merged ones that depend on any of them. What follows from a
+ * change in merge_input itself (a new eptp02, L1's own PAT) is the caller's to add, and so is guest
+ * state that the CPU saved to vmcs02, but vmcs12's exit controls do not save.
+ */
 struct field_set merge_affected(const struct field_set *dirty);
 
 #endif
