@@ -31,6 +31,24 @@ enum exit_reason {
 #define EXIT_REASON_BASIC BITS(15, 0)
 #define EXIT_REASON_ENTRY_FAILURE BIT(31)
 
+/* SDM "Exit Qualification for Control-Register Accesses" */
+#define CR_ACCESS_NUMBER BITS(3, 0)
+#define CR_ACCESS_TYPE_SHIFT 4
+#define CR_ACCESS_TYPE BITS(5, 4)
+#define CR_ACCESS_GPR_SHIFT 8
+#define CR_ACCESS_GPR BITS(11, 8)
+#define CR_ACCESS_LMSW_SOURCE_SHIFT 16
+#define CR_ACCESS_LMSW_SOURCE BITS(31, 16)
+enum cr_access_type { CR_ACCESS_mov_to, CR_ACCESS_mov_from, CR_ACCESS_clts, CR_ACCESS_lmsw };
+
+/* SDM "Exit Qualification for I/O Instructions" */
+#define IO_ACCESS_SIZE_LESS_1 BITS(2, 0)
+#define IO_ACCESS_IN BIT(3)
+#define IO_ACCESS_STRING BIT(4)
+#define IO_ACCESS_REP BIT(5)
+#define IO_ACCESS_PORT_SHIFT 16
+#define IO_ACCESS_PORT BITS(31, 16)
+
 /* SDM "Pin-Based VM-Execution Controls" */
 #define PIN_external_interrupt_exiting BIT(0)
 #define PIN_nmi_exiting BIT(3)

@@ -4,7 +4,11 @@
 
 #include "vmcs12.h"
 
-enum exit_owner { OWNER_l0, OWNER_l1 };
+enum exit_owner {
+	OWNER_l0,
+	OWNER_l1,
+	OWNER_unexpected, /* nothing that L1 was offered or L0 asks for can cause it: L0 must stop */
+};
 
 /* An exit from L2 as the CPU reports it, with what its instruction names. */
 struct exit_event {
