@@ -1,6 +1,8 @@
 # Turtles: L0, the L1 and L2 images, the ROM and its maker, host tests. One file, no recursion.
 BUILD ?= build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 HOSTCC ?= $(CC)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -11,11 +13,157 @@ COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64
 LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+# The ROM's loader: 32-bit, before any image. -Os, for it has one page.
+ROM_FLAGS := $(filter-out -O2 -m64 -mno-red-zone,$(FREESTANDING)) -Os -m32 -march=i686
+# Host code; libc's own headers, so not those of lib/.
+HOST_FLAGS := $(filter-out -Ilib,$(COMMON))
+HOST_TEST_FLAGS := $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
 LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
 GUEST_SRC := $(wildcard l1/guests/*.c)
+ROM_SRC := boot/rom/start.S boot/rom/loader.c
+HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
+HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
+IMAGE_SRC := $(wildcard tests/images/*.S)
+
+# An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
+object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
+L0_OBJ := $(call object,obj,$(L0_SRC))
+MINIVISOR_OBJ := $(call object,obj,$(MINIVISOR_SRC))
+PURE_OBJ := $(call object,obj,$(PURE_SRC))
+LIB_OBJ := $(call object,obj,$(LIB_SRC))
+GUEST_START := $(BUILD)/obj/l1/guests/start.o
+ROM_OBJ := $(call object,rom,$(ROM_SRC))
+HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
+
+GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
+HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
+IMAGES := $(patsubst tests/images/%.S,$(BUILD)/images/%.elf,$(IMAGE_SRC))
+ROM := $(BUILD)/rom.bin
+MKROM := $(BUILD)/mkrom
+VERSION := $(BUILD)/generated/version.h
 
 .DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all demo check check-host check-boot gates packages clean tests l0 minivisor guests rom images FORCE
+
+all: l0 minivisor guests rom
+l0: $(BUILD)/turtles.elf
+minivisor: $(BUILD)/minivisor.elf
+guests: $(GUESTS)
+rom: $(ROM) $(MKROM)
+images: $(IMAGES)
+tests: $(HOST_TESTS) images
+
+$(BUILD)/obj/%.o: %.c | $(VERSION)
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -c $< -o $@
+
+$(BUILD)/obj/%.o: %.S | $(VERSION)
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -c $< -o $@
+
+$(BUILD)/lib.a: $(LIB_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/pure.a: $(PURE_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# L0 is linked twice: the first link's symbols make the table of the second, which lies behind all text.
+L0_LINK = $(CC) -m64 $(LDFLAGS) -Wl,-T,l0/boot/l0.ld $(L0_OBJ) $(PURE_OBJ) $(LIB_OBJ)
+L0_DEPS := $(L0_OBJ) $(PURE_OBJ) $(LIB_OBJ) l0/boot/l0.ld
+
+$(BUILD)/generated/symbols.pass1.c: scripts/symbols.sh
+	@mkdir -p $(@D)
+	scripts/symbols.sh < /dev/null > $@
+
+$(BUILD)/turtles.pass1.elf: $(L0_DEPS) $(BUILD)/obj/symbols.pass1.o
+	$(L0_LINK) $(BUILD)/obj/symbols.pass1.o -o $@
+
+$(BUILD)/generated/symbols.pass2.c: $(BUILD)/turtles.pass1.elf scripts/symbols.sh
+	nm $< | scripts/symbols.sh > $@
+
+$(BUILD)/obj/symbols.%.o: $(BUILD)/generated/symbols.%.c
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -c $< -o $@
+
+$(BUILD)/turtles.elf: $(BUILD)/obj/symbols.pass2.o $(BUILD)/turtles.pass1.elf
+	$(L0_LINK) $< -o $@
+	@nm $@ | scripts/symbols.sh | cmp - $(BUILD)/generated/symbols.pass2.c
+
+$(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
+
+$(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_START) $(BUILD)/lib.a l1/guests/guest.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/guests/guest.ld $(GUEST_START) $< $(BUILD)/lib.a -o $@
+
+$(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
+	objcopy -O binary $< $@
+
+$(BUILD)/rom/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ROM_FLAGS) -c $< -o $@
+
+$(BUILD)/rom/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(ROM_FLAGS) -c $< -o $@
+
+$(BUILD)/rom.elf: $(ROM_OBJ) boot/rom/rom.ld
+	$(CC) -m32 $(LDFLAGS) -Wl,-T,boot/rom/rom.ld $(ROM_OBJ) -o $@
+
+$(ROM): $(BUILD)/rom.elf
+	objcopy -O binary $< $@
+
+$(MKROM): tools/mkrom.c
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_FLAGS) $< -o $@
+
+$(BUILD)/host/%.o: %.c
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_TEST_FLAGS) -c $< -o $@
+
+$(BUILD)/tests/%: $(BUILD)/host/tests/host/%.o $(HOST_OBJ)
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_TEST_FLAGS) $^ -lcmocka -o $@
+
+$(BUILD)/images/%.elf: tests/images/%.S tests/images/image.h
+	@mkdir -p $(@D)
+	$(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start $< -o $@
+
+# Rewritten only when the commit changes, so that a plain make builds nothing.
+$(VERSION): FORCE
+	@mkdir -p $(@D)
+	@scripts/version.sh > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+packages:
+	@scripts/packages.sh build emulator check
+
+demo:
+	@scripts/packages.sh build emulator
+	+@scripts/demo.sh
+
+check:
+	@scripts/packages.sh build emulator check
+	+@scripts/check.sh gates host boot
+
+check-host:
+	+@scripts/check.sh host
+
+check-boot:
+	+@scripts/check.sh boot
+
+gates:
+	+@scripts/check.sh gates
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,67 @@
+# shellcheck shell=sh
+# What the scripts share; sourced, with $root set to the tree's top.
+
+STATUS_FAILURE=1
+STATUS_USAGE=2
+STATUS_TIMEOUT=124
+
+BUILD=${BUILD:-$root/build}
+tab=$(printf '\t')
+newline='
+'
+
+# say MESSAGE: one line for the person at the terminal.
+say() {
+	printf 'turtles: %s\n' "$*" >&2
+}
+
+# die STATUS MESSAGE
+die() {
+	die_status=$1
+	shift
+	say "$*"
+	exit "$die_status"
+}
+
+# is_number TEXT: a decimal number of at most nine digits.
+is_number() {
+	case $1 in
+	'' | *[!0-9]* | ??????????*) return 1 ;;
+	esac
+}
+
+# switch_table: name, default, values, meaning of L0's boot switches, a line each, tabs between.
+switch_table() {
+	awk -F '"' '/^OPTION\(/ {
+		name = $1
+		gsub(/^OPTION\(|[, ]+$/, "", name)
+		printf "%s\t%s\t%s\t%s\n", name, $2, $4, $6
+	}' "$root/l0/options.def"
+}
+
+# guest_table: name, what it does of the L2 payloads, from each one's first line.
+guest_table() {
+	for guest_file in "$root"/l1/guests/*.c; do
+		[ -e "$guest_file" ] || continue
+		guest_name=${guest_file##*/}
+		sed -n '1s,^/\* *'"${guest_name%.c}"': *\(.*[^ ]\) *\*/ *$,'"${guest_name%.c}$tab"'\1,p' "$guest_file"
+	done
+}
+
+# cpu_table: model, yes or no (has VMX), remark.
+cpu_table() {
+	grep -v '^#' "$root/scripts/cpu-models.txt"
+}
+
+# names TABLE-COMMAND: its first column in one line.
+names() {
+	"$1" | cut -f 1 | paste -s -d ' ' -
+}
+
+# make_quietly TARGET...: builds; its output is shown only if that fails.
+make_quietly() {
+	if ! make_output=$("${MAKE:-make}" -s -C "$root" BUILD="$BUILD" "$@" 2>&1); then
+		printf '%s\n' "$make_output" >&2
+		die "$STATUS_FAILURE" "the build failed, see above"
+	fi
+}

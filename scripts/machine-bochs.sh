@@ -1,0 +1,163 @@
+# shellcheck shell=sh
+# The machine kind "bochs": Debian's emulator with a VMX CPU. Sourced; see run.sh for what it is given:
+# $out $work $cpu $cpus $memory $timeout $bare. It leaves console.txt, l0.txt and machine.log in $out.
+
+BOCHS=${BOCHS:-bochs}
+BOCHS_SHARE=${BOCHS_SHARE:-/usr/share/bochs}
+BOCHS_MEMORY_MAX=2048
+# Wall time scales with the device clock alone: fast enough, and no output is lost.
+BOCHS_IPS=${BOCHS_IPS:-4000000}
+# From a break by the clock to a killing, in seconds: the debugger has to tell where the CPUs stand.
+BOCHS_GRACE=5
+
+machine_options="tick=instruction"
+
+machine_check() {
+	command -v "$BOCHS" > "$work/found" || die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
+	[ "$memory" -le $BOCHS_MEMORY_MAX ] || die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
+	[ "$cpus" -le 8 ] || die "$STATUS_USAGE" "--cpus $cpus: 8 is the most that Bochs gives a guest here"
+}
+
+machine_version() {
+	printf 'Bochs %s\n' "$("$BOCHS" --help 2>&1 | sed -n 's/^ *Bochs x86 Emulator \([^ ]*\).*/\1/p')"
+}
+
+# machine_image KERNEL CMDLINE [MODULE STRING]...: a ROM if that fits, which starts without a BIOS; else an ISO.
+machine_image() {
+	image_status=0
+	"$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/mkrom.txt" || image_status=$?
+	case $image_status in
+	0) boot=rom ;;
+	3)
+		boot=grub
+		grub_image "$@"
+		;;
+	*) die "$STATUS_FAILURE" "$(sed 's/^mkrom: //' "$work/mkrom.txt")" ;;
+	esac
+}
+
+# grub_quote STRING: each word of it quoted for GRUB's shell.
+grub_quote() {
+	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; s/[^ ][^ ]*/'&'/g"
+}
+
+grub_image() {
+	command -v grub-mkrescue > "$work/found" || die "$STATUS_FAILURE" "the images do not fit a ROM and there is no grub-mkrescue; ./turtles doctor tells what to install"
+	mkdir -p "$work/iso/boot/grub"
+	cp "$1" "$work/iso/boot/kernel"
+	{
+		printf 'set timeout=0\nmultiboot /boot/kernel %s\n' "$(grub_quote "$2")"
+		shift 2
+		while [ $# -gt 0 ]; do
+			cp "$1" "$work/iso/boot/module$#"
+			printf 'module /boot/module%d %s\n' $# "$(grub_quote "$2")"
+			shift 2
+		done
+		printf 'boot\n'
+	} > "$work/iso/boot/grub/grub.cfg"
+	grub-mkrescue -o "$work/boot.iso" "$work/iso" > "$work/grub.txt" 2>&1 ||
+		die "$STATUS_FAILURE" "grub-mkrescue failed: $(tail -n 1 "$work/grub.txt")"
+}
+
+bochs_boot_lines() {
+	if [ "$boot" = rom ]; then
+		printf 'romimage: file="%s"\n' "$work/rom.img"
+		return
+	fi
+	cat <<END
+romimage: file="$BOCHS_SHARE/BIOS-bochs-latest", options=fastboot
+boot: cdrom
+ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
+ata0-master: type=cdrom, path="$work/boot.iso", status=inserted
+END
+}
+
+bochs_configuration() {
+	bochs_boot_lines
+	cat <<END
+config_interface: textconfig
+display_library: rfb, options="timeout=0"
+cpu: model=$cpu, count=$cpus, ips=$BOCHS_IPS, reset_on_triple_fault=0, ignore_bad_msrs=${BOCHS_IGNORE_BAD_MSRS:-0}
+memory: guest=$memory, host=$memory
+vgaromimage: file="$BOCHS_SHARE/VGABIOS-lgpl-latest"
+clock: sync=none, time0=1
+com1: enabled=1, mode=file, dev="$work/console"
+log: "${BOCHS_LOG:-$out/machine.log}"
+panic: action=fatal
+error: action=report
+info: action=report
+debug: action=ignore${BOCHS_LOG:+, CPU0=report}
+sound: waveoutdrv=dummy
+speaker: enabled=0
+END
+	[ -n "$bare" ] || printf 'com2: enabled=1, mode=file, dev="%s"\n' "$out/l0.txt"
+}
+
+# What the debugger is to do when the clock ends the run: tell of each CPU whether it is in a VM.
+bochs_commands() {
+	echo c
+	cpu_number=0
+	while [ "$cpu_number" -lt "$cpus" ]; do
+		printf 'show "cpu%d.%s"\n' "$cpu_number" RIP "$cpu_number" VMX
+		cpu_number=$((cpu_number + 1))
+	done
+	echo q
+}
+
+# Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
+machine_run() {
+	bochs_configuration > "$work/bochsrc"
+	bochs_commands > "$work/commands"
+	mkfifo "$work/console"
+	tee "$out/console.txt" < "$work/console" &
+	reader=$!
+	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
+	exec 3> "$work/console"
+	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
+		< /dev/null > "$work/debugger.txt" 2>&1 3>&- &
+	emulator=$!
+	machine_status=0
+	wait $emulator || machine_status=$?
+	emulator=
+	exec 3>&-
+	wait $reader || :
+	reader=
+}
+
+# Ends what machine_run left running if it was interrupted.
+machine_stop() {
+	for machine_child in ${emulator-} ${reader-}; do
+		kill "$machine_child" 2> "$work/killed" || :
+		wait "$machine_child" || :
+	done
+}
+
+# The last tick of the log: every instruction counts one.
+machine_instructions() {
+	tail -n 1 "$out/machine.log" | sed -n 's/^0*\([0-9][0-9]*\)[a-z]\[.*/\1/p'
+}
+
+# Why the machine stopped, if it was not told to by the guest or by the clock; in one line.
+machine_complaint() {
+	sed -n '/>>PANIC<< Shutdown port/d
+		s/^0*\([0-9][0-9]*\)p\[\([^] ]*\) *\] >>PANIC<< \(.*\)/the emulator stopped at tick \1: \3/p' \
+		"$out/machine.log" | head -n 1
+}
+
+# For each CPU: its number, rip, "guest" (VMX non-root), "root" or "off", the current VMCS. After a timeout.
+machine_stand() {
+	awk -v OFS='\t' '
+	/^show param name: <cpu[0-9]+\./ {
+		cpu = $0
+		gsub(/^.*<cpu|\..*$/, "", cpu)
+		if (cpu >= count) count = cpu + 1
+	}
+	$1 == "RIP" && !(cpu in rip) { rip[cpu] = $3 }
+	$1 == "vmcsptr" { vmcs[cpu] = $3 }
+	$1 == "in_vmx" { vmx[cpu] = $3 }
+	$1 == "in_vmx_guest" { guest[cpu] = $3 }
+	END {
+		for (n = 0; n < count; n++)
+			print n, rip[n], guest[n] == "true" ? "guest" : vmx[n] == "true" ? "root" : "off", vmcs[n]
+	}' "$work/debugger.txt"
+}

@@ -1,0 +1,165 @@
+# shellcheck shell=sh
+# What a run leaves behind: run.tsv, exits.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
+
+l0_fact() {
+	awk -F '\t' -v key="$1" '$1 == "run" && $2 == key { value = $3 } END { print value }' "$out/l0.txt"
+}
+
+# The switches as asked for or by default, for an L0 that ended before it told its own.
+switch_rows() {
+	switch_table | awk -F '\t' -v given="$machine_options $switches" '
+	BEGIN {
+		n = split(given, words, " ")
+		for (i = 1; i <= n; i++) {
+			at = index(words[i], "=")
+			value[substr(words[i], 1, at - 1)] = substr(words[i], at + 1)
+		}
+	}
+	{ printf "switch.%s\t%s\n", $1, ($1 in value) ? value[$1] : $2 }'
+}
+
+run_rows() {
+	printf '%s\t%s\n' \
+		commit "$commit" \
+		machine "$machine" \
+		cpu_model "$cpu" \
+		cpus "$cpus" \
+		memory_mib "$memory" \
+		emulator_version "$(machine_version)" \
+		boot "$boot" \
+		l0 "$([ -n "$bare" ] && echo none || echo turtles)" \
+		l1 "$l1_line" \
+		l2 "${l2:-none}" \
+		count "$count" \
+		verdict "$verdict" \
+		instructions "$(machine_instructions)"
+	[ -n "$bare" ] || switch_rows
+	awk -F '\t' -v OFS='\t' '$1 == "run" { print $2, $3 }' "$out/l0.txt"
+}
+
+# A key's last row counts: what L0 tells is what was, above what it was asked for.
+write_run() {
+	run_rows | awk -F '\t' '
+	!($1 in row) { order[++n] = $1 }
+	{ row[$1] = $0 }
+	END { for (i = 1; i <= n; i++) print row[order[i]] }' > "$out/run.tsv"
+}
+
+write_exits() {
+	{
+		printf 'from\treason\towner\tcount\tl0_instructions\tl1_instructions\tl1_exits\tl1_exits_by_reason\n'
+		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p"
+	} > "$out/exits.tsv"
+}
+
+exits_table() {
+	awk -F '\t' '
+	function each(total) { return sprintf("%.1f", total / $4) }
+	function row(from, reason, owner, count, l0, l1, exits, which) {
+		printf "%-4s  %-22s  %-5s  %10s  %12s  %12s  %10s  %s\n", from, reason, owner, count, l0, l1, exits, which
+	}
+	NR == 1 {
+		row("", "", "", "", "L0 instr.", "L1 instr.", "L1 exits", "")
+		row("from", "reason", "owner", "count", "per exit", "per exit", "per exit", "of which")
+		next
+	}
+	{
+		which = ""
+		n = split($8, parts, ",")
+		for (i = 1; i <= n; i++) {
+			split(parts[i], part, ":")
+			which = which (i > 1 ? ", " : "") part[1] " " each(part[2])
+		}
+		row($1, $2, $3, $4, each($5), each($6), each($7), which)
+	}' "$out/exits.tsv" | sed 's/ *$//'
+}
+
+write_summary() {
+	{
+		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$(machine_version)" "$cpu" "$cpus" "$memory" "$commit"
+		printf 'L1: %s%s; L2: %s\n' "$l1_line" "$([ -n "$bare" ] && echo ', on the bare CPU')" "${l2:-of its own}"
+		[ "$(wc -l < "$out/exits.tsv")" -lt 2 ] || exits_table
+		printf 'verdict: %s after %s instructions\n' "$verdict" "$(machine_instructions)"
+	} > "$out/summary.txt"
+}
+
+# Which of the levels a CPU is in, by whether VMX is on and by the VMCS it runs on.
+level_of() {
+	case $1,$2 in
+	*,off) if [ -n "$bare" ]; then echo L1; else echo 'L0, before VMXON'; fi ;;
+	*,root) if [ -n "$bare" ]; then echo L1; else echo L0; fi ;;
+	*,guest)
+		if [ -n "$bare" ]; then
+			echo L2
+		elif [ "$(l0_fact vmcs01)" = "" ]; then
+			echo 'L1 or L2'
+		elif [ $(($(l0_fact vmcs01))) -eq $(($1)) ]; then
+			echo L1
+		else
+			echo L2
+		fi
+		;;
+	esac
+}
+
+# symbol_at FILE ADDRESS: " (name+offset in FILE)", or nothing.
+symbol_at() {
+	[ -f "$1" ] || return 0
+	symbol=$(nm -n "$1" 2> "$work/nm.txt" | awk -v want="$(printf '%016x' $(($2)))" '
+	$2 ~ /^[tTwW]$/ {
+		address = $1
+		while (length(address) < 16) address = "0" address
+		if (address <= want) { name = $3; at = address }
+	}
+	END { if (name != "") print name, at }')
+	[ -n "$symbol" ] || return 0
+	printf ' (%s+%#x in %s)' "${symbol% *}" $(($2 - 0x${symbol#* })) "${1##*/}"
+}
+
+stand_symbol() {
+	case $1 in
+	L0*) symbol_at "$BUILD/turtles.elf" "$2" ;;
+	L1) symbol_at "$l1_file" "$2" ;;
+	L2) case $l2 in
+		'' | *,*) ;;
+		*) symbol_at "$BUILD/guests/$l2.elf" "$2" ;;
+		esac ;;
+	esac
+}
+
+say_timeout() {
+	machine_stand > "$work/stand"
+	[ -s "$work/stand" ] || say "timeout after $timeout s: the emulator did not say where the guest stood"
+	while IFS=$tab read -r number rip mode vmcs; do
+		stand_level=$(level_of "$vmcs" "$mode")
+		say "timeout after $timeout s: cpu $number at rip $rip in $stand_level$(stand_symbol "$stand_level" "$rip")"
+	done < "$work/stand"
+}
+
+# One line on why there is no verdict of success.
+say_failure() {
+	why=$(machine_complaint)
+	if [ "$verdict" = failure ]; then
+		say "the guest reported failure; its console and L0's log are in $out"
+	elif [ -n "$why" ]; then
+		say "$why; the logs are in $out"
+	elif [ -z "$bare" ] && [ -s "$out/l0.txt" ]; then
+		say "L0 stopped: $(grep -v -e "^exits$tab" -e "^run$tab" "$out/l0.txt" | tail -n 1); its log is $out/l0.txt"
+	else
+		say "the machine ended (emulator status $machine_status) without a verdict line; the logs are in $out"
+	fi
+}
+
+report() {
+	commit=$(git -C "$root" describe --always --dirty 2> "$work/git.txt") || commit=unknown
+	write_exits
+	write_run
+	write_summary
+	echo
+	cat "$out/summary.txt"
+	case $verdict in
+	success) ;;
+	timeout) say_timeout ;;
+	*) say_failure ;;
+	esac
+}

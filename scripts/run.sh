@@ -1,0 +1,232 @@
+#!/bin/sh
+# turtles run: boots an L1, on L0 or on the bare CPU, and tells what every exit cost.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
+
+usage() {
+	cat <<'END'
+usage: ./turtles run [OPTION]...
+  --machine bochs     the kind of machine
+  --cpu MODEL         its CPU model (corei7_skylake_x)
+  --cpus N            how many CPUs (1)
+  --memory MB         its memory (64)
+  --l1 NAME|FILE      minivisor, or any multiboot 1 image (minivisor)
+  --l2 NAME[,NAME]... payloads that the minivisor runs as L2, in turn (cpuid)
+  --count N           iterations of each payload (1000)
+  --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
+  --append STRING     words for the L1's command line
+  --set SWITCH=VALUE  a boot switch of L0
+  --bare              the L1 on the CPU itself, without L0
+  --timeout SECONDS   of wall time (60)
+  --out DIR           the run's folder (a new one under build/runs)
+`./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
+124 timeout.
+END
+}
+
+wrong() {
+	die "$STATUS_USAGE" "$1; ./turtles run --help tells more"
+}
+
+number_of_at_least() {
+	is_number "$2" || wrong "$1 takes a number, not \"$2\""
+	[ "$2" -ge "$3" ] || wrong "$1 $2: $3 is the least"
+}
+
+# SWITCH=VALUE against the table of L0's own source.
+check_switch() {
+	case $1 in
+	*=*) ;;
+	*) wrong "--set takes SWITCH=VALUE, not \"$1\"" ;;
+	esac
+	switch_name=${1%%=*}
+	switch_value=${1#*=}
+	switch_values=$(switch_table | awk -F '\t' -v name="$switch_name" '$1 == name { print $3 }')
+	[ -n "$switch_values" ] || wrong "no switch is called \"$switch_name\"; there are: $(names switch_table)"
+	case $switch_values in
+	*..*)
+		is_number "$switch_value" && [ "$switch_value" -ge "${switch_values%..*}" ] &&
+			[ "$switch_value" -le "${switch_values#*..}" ] && return
+		;;
+	*)
+		case "|$switch_values|" in
+		*"|$switch_value|"*) [ -n "$switch_value" ] && return ;;
+		esac
+		;;
+	esac
+	wrong "the switch $switch_name takes $switch_values, not \"$switch_value\""
+}
+
+add_switch() {
+	check_switch "$1"
+	switches="$switches${switches:+ }$1"
+}
+
+parse() {
+	machine=bochs cpu='' cpus=1 memory=64 l1=minivisor l2='' count=1000 append='' bare='' timeout=60 out=''
+	switches='' modules=''
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--bare) bare=yes ;;
+		-h | --help)
+			usage
+			exit 0
+			;;
+		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --count | --module | --append | --set | --timeout | --out)
+			[ $# -ge 2 ] || wrong "$1 needs a value"
+			parse_value "$1" "$2"
+			shift
+			;;
+		*) wrong "unknown option \"$1\"" ;;
+		esac
+		shift
+	done
+}
+
+parse_value() {
+	case $1 in
+	--machine) machine=$2 ;;
+	--cpu) cpu=$2 ;;
+	--cpus) cpus=$2 ;;
+	--memory) memory=$2 ;;
+	--l1) l1=$2 ;;
+	--l2) l2=$2 ;;
+	--count) count=$2 ;;
+	--module) modules="$modules$2$newline" ;;
+	--append) append="$append${append:+ }$2" ;;
+	--set) add_switch "$2" ;;
+	--timeout) timeout=$2 ;;
+	--out) out=$2 ;;
+	esac
+}
+
+check_file() {
+	[ -f "$2" ] && [ -r "$2" ] || die "$STATUS_USAGE" "$1 $2: no such file"
+}
+
+check_l2() {
+	[ "$l1" = minivisor ] || {
+		[ -z "$l2" ] || wrong "--l2 names payloads of the minivisor; give $l1 its own with --module"
+		return 0
+	}
+	l2=${l2:-cpuid}
+	for name in $(printf '%s' "$l2" | tr , ' '); do
+		[ -e "$root/l1/guests/$name.c" ] || wrong "no payload is called \"$name\"; there are: $(names guest_table)"
+	done
+}
+
+check() {
+	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
+	[ -e "$root/scripts/machine-$machine.sh" ] || wrong "the machine kind \"$machine\" is not supported; there is: bochs"
+	cpu_table | cut -f 1 | grep -qx -e "$cpu" || wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
+	number_of_at_least --cpus "$cpus" 1
+	number_of_at_least --memory "$memory" 4
+	number_of_at_least --count "$count" 1
+	number_of_at_least --timeout "$timeout" 1
+	check_l2
+	[ "$l1" = minivisor ] || check_file --l1 "$l1"
+	printf '%s' "$modules" | while IFS= read -r module; do
+		check_file --module "${module%% *}"
+	done
+}
+
+build() {
+	set -- "$BUILD/mkrom" "$BUILD/rom.bin"
+	[ -n "$bare" ] || set -- "$@" "$BUILD/turtles.elf"
+	[ "$l1" != minivisor ] || set -- "$@" "$BUILD/minivisor.elf"
+	for name in $(printf '%s' "$l2" | tr , ' '); do
+		set -- "$@" "$BUILD/guests/$name.bin"
+	done
+	make_quietly "$@"
+}
+
+# make_folder: $out, and in it $work, which goes away at the end.
+make_folder() {
+	if [ -z "$out" ]; then
+		mkdir -p "$BUILD/runs"
+		out=$(mktemp -d "$BUILD/runs/$(date +%Y%m%d-%H%M%S)-XXXX")
+		chmod 755 "$out"
+	fi
+	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
+	out=$(cd "$out" && pwd -P)
+	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log; do
+		rm -f "$out/$file"
+	done
+	: > "$out/l0.txt"
+	: > "$out/console.txt"
+	work=$(mktemp -d "$out/.work-XXXXXX")
+}
+
+finish() {
+	trap '' INT TERM HUP
+	machine_stop
+	[ -z "${work-}" ] || rm -rf "$work"
+}
+
+# boot: hands kernel, command line and modules to the machine. On L0, the L1 is L0's first module.
+boot() {
+	l1_file=$l1
+	[ "$l1" != minivisor ] || l1_file=$BUILD/minivisor.elf
+	l1_line=${l1_file##*/}
+	l1_line="${l1_line%.elf}${append:+ $append}"
+	set -- "$l1_file" "$l1_line"
+	[ -n "$bare" ] || set -- "$BUILD/turtles.elf" "turtles $machine_options${switches:+ $switches}" "$@"
+	for name in $(printf '%s' "$l2" | tr , ' '); do
+		set -- "$@" "$BUILD/guests/$name.bin" "$name count=$count"
+	done
+	while IFS= read -r module; do
+		[ -n "$module" ] || continue
+		module_file=${module%% *}
+		set -- "$@" "$module_file" "${module_file##*/}${module#"$module_file"}"
+	done <<END
+$modules
+END
+	machine_image "$@"
+	machine_run
+}
+
+# has_line FILE LINE: as a whole line, whatever ends it.
+has_line() {
+	tr -d '\r' < "$1" | grep -qxF -e "$2"
+}
+
+# verdict: sets $verdict (success, failure, timeout, stopped) and $status.
+judge() {
+	status=$STATUS_FAILURE
+	verdict=stopped
+	if [ "$machine_status" -eq "$STATUS_TIMEOUT" ] || [ "$machine_status" -eq 137 ]; then
+		verdict=timeout
+		status=$STATUS_TIMEOUT
+	elif has_line "$out/console.txt" "turtles-verdict: failure"; then
+		verdict=failure
+	elif ! has_line "$out/console.txt" "turtles-verdict: success"; then
+		verdict=stopped
+	elif [ -n "$bare" ] || has_line "$out/l0.txt" "turtles-l0-verdict: success"; then
+		verdict=success
+		status=0
+	fi
+}
+
+main() {
+	parse "$@"
+	check
+	# shellcheck source=scripts/machine-bochs.sh
+	. "$root/scripts/machine-$machine.sh"
+	trap finish EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	make_folder
+	machine_check
+	build
+	boot
+	judge
+	# shellcheck source=scripts/report.sh
+	. "$root/scripts/report.sh"
+	report
+	exit "$status"
+}
+
+main "$@"
