@@ -53,8 +53,8 @@ const struct vmx_policy vmx_policy_default = {
 		[CONTROLS_entry] = ENTRY_load_debug_controls | ENTRY_ia32e_mode_guest | ENTRY_load_ia32_pat |
 			ENTRY_load_ia32_efer,
 	},
-	.ept_vpid = EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_1G |
-		EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL | VPID_CAP_INVVPID |
+	.ept_vpid = EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M |
+		EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL | VPID_CAP_INVVPID |
 		VPID_CAP_INVVPID_INDIVIDUAL | VPID_CAP_INVVPID_SINGLE | VPID_CAP_INVVPID_ALL |
 		VPID_CAP_INVVPID_RETAINING_GLOBALS,
 	/*
@@ -90,8 +90,10 @@ static const struct {
 	struct control control;
 	union field_bits fields;
 } control_fields[] = {
-	{ { CONTROLS_pin, PIN_activate_vmx_preemption_timer }, FIELD_SET_OF(.vmx_preemption_timer_value = 1) },
-	{ { CONTROLS_proc, PROC_use_tpr_shadow }, FIELD_SET_OF(.virtual_apic_address = 1, .tpr_threshold = 1) },
+	{ { CONTROLS_pin, PIN_activate_vmx_preemption_timer },
+	  FIELD_SET_OF(.vmx_preemption_timer_value = 1) },
+	{ { CONTROLS_proc, PROC_use_tpr_shadow },
+	  FIELD_SET_OF(.virtual_apic_address = 1, .tpr_threshold = 1) },
 	{ { CONTROLS_proc, PROC_use_msr_bitmaps }, FIELD_SET_OF(.address_of_msr_bitmaps = 1) },
 	{ { CONTROLS_proc, PROC_activate_secondary_controls },
 	  FIELD_SET_OF(.secondary_processor_based_controls = 1) },
@@ -163,7 +165,8 @@ static void offer_controls(struct vmx_capabilities *caps12, const struct vmx_cap
 	for (unsigned group = 0; group < CONTROL_GROUPS; group++) {
 		enum msr_number msr = group_msr[group].msr, true_msr = group_msr[group].true_msr;
 
-		*capability_msr(caps12, msr) = restrict_controls(capability(host, msr), wish->controls[group]);
+		*capability_msr(caps12, msr) =
+			restrict_controls(capability(host, msr), wish->controls[group]);
 		*capability_msr(caps12, true_msr) =
 			restrict_controls(capability(host, true_msr), wish->controls[group]);
 	}
@@ -273,10 +276,15 @@ static const struct {
 	{ EPT_CAP_INVEPT_GLOBAL, "INVEPT global" },
 };
 
+static bool has_control(const struct vmx_capabilities *host, const struct control *control)
+{
+	return controls_allowed(host, control->group) & control->bit;
+}
+
 const char *capabilities_missing(const struct vmx_capabilities *host)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(needed_controls); i++)
-		if (!(controls_allowed(host, needed_controls[i].control.group) & needed_controls[i].control.bit))
+		if (!has_control(host, &needed_controls[i].control))
 			return needed_controls[i].name;
 	for (unsigned i = 0; i < ARRAY_SIZE(needed_ept); i++)
 		if (!(capability(host, MSR_IA32_VMX_EPT_VPID_CAP) & needed_ept[i].bit))

@@ -23,17 +23,32 @@ struct entry_context {
 	bool l1_long_mode; /* IA32_EFER.LMA of L1 at the entry */
 };
 
-/* SDM "Checks on VMX Controls". */
+/*
+ * SDM "Checks on VMX Controls", for the controls that L0 can offer. Two of its rules need memory and
+ * are not made: that the TPR threshold is not above the virtual TPR, and what MSR lists hold.
+ */
 struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
 
-/* SDM "Checks on Host Control Registers, MSRs, and SSP", "... Segment and Descriptor-Table Registers", "... Address-Space Size". */
+/*
+ * SDM "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment and Descriptor-Table
+ * Registers", "Checks Related to Address-Space Size".
+ */
 struct entry_verdict entry_check_host(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
 				      const struct entry_context *context);
 
 /*
  * SDM "Checks on the Guest State Area": those that the CPU cannot make for L0, because vmcs02 differs
- * from vmcs12 there. The rest the CPU makes on vmcs02, whose guest state is L1's.
+ * from vmcs12 there. The rest the CPU makes on vmcs02, whose guest state is L1's. Without VMCS
+ * shadowing on offer the VMCS link pointer has to be all ones.
  */
 struct entry_verdict entry_check_guest(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+
+/*
+ * The fields that each check reads; none may be stale. While none of them is dirty, and with the same
+ * capabilities and context, the check that was passed before is passed again.
+ */
+extern const union field_bits entry_check_controls_fields;
+extern const union field_bits entry_check_host_fields;
+extern const union field_bits entry_check_guest_fields;
 
 #endif

@@ -63,7 +63,14 @@ static inline enum vmcs_width vmcs_field_width(enum vmcs_field field)
 }
 
 /* The groups of VM-execution, exit and entry controls that a capability MSR governs. */
-enum control_group { CONTROLS_pin, CONTROLS_proc, CONTROLS_proc2, CONTROLS_exit, CONTROLS_entry, CONTROL_GROUPS };
+enum control_group {
+	CONTROLS_pin,
+	CONTROLS_proc,
+	CONTROLS_proc2,
+	CONTROLS_exit,
+	CONTROLS_entry,
+	CONTROL_GROUPS
+};
 
 /* The field of each group. */
 extern const u8 vmcs_control_field[CONTROL_GROUPS];
