@@ -1,0 +1,151 @@
+#include "guest.h"
+#include "boot.h"
+#include "devices.h"
+#include "enter.h"
+#include "ept_map.h"
+#include "exits.h"
+#include "fail.h"
+#include "insn.h"
+#include "options.h"
+#include "print.h"
+#include "shadow_paging.h"
+#include "string.h"
+#include "timer.h"
+#include "vmcs.h"
+#include "vmx_root.h"
+
+#define COUNT_DEFAULT 100
+#define COUNT_MAX 1000000000000ull
+#define MEMORY_MIB_DEFAULT 8
+#define MEMORY_MIB_MIN 2
+#define MEMORY_MIB_MAX 1024
+#define LARGE_PAGE_SIZE MIB(2)
+
+static const struct guest *current;
+
+void *guest_memory(const struct guest *guest, u64 address, u64 size)
+{
+	if (address > guest->memory_size || size > guest->memory_size - address)
+		return NULL;
+	return guest->memory + address;
+}
+
+static void read_options(struct guest *guest, const char *line)
+{
+	first_word(line, guest->name, sizeof(guest->name));
+	if (!*guest->name)
+		fail("a module's command line must begin with the guest's name, as in \"cpuid count=1000\"");
+	options_check(line, "count|map|hlt|memory");
+	guest->map = option_choice(line, "map", settings.map, MAP_CHOICES);
+	guest->hlt_exits = option_choice(line, "hlt", 0, "wait|exit");
+	guest->memory_size =
+		MIB(ALIGN_UP(option_number(line, "memory", MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN, MEMORY_MIB_MAX), 2));
+}
+
+static bool is_payload(const struct guest_header *header, u64 size)
+{
+	const struct multiboot_header *image = &header->multiboot;
+
+	return size >= sizeof(*header) && image->magic == MULTIBOOT_HEADER_MAGIC && header->magic == GUEST_MAGIC &&
+	       image->header_addr == GUEST_LOAD_ADDRESS && image->load_addr == GUEST_LOAD_ADDRESS &&
+	       image->load_end_addr - GUEST_LOAD_ADDRESS <= size && image->bss_end_addr >= image->load_end_addr;
+}
+
+static const struct guest_header *load_image(struct guest *guest, const struct multiboot_module *module)
+{
+	const struct guest_header *header = (const void *)(uintptr_t)module->start;
+	const struct multiboot_header *image = &header->multiboot;
+
+	if (!is_payload(header, module->end - module->start))
+		fail("the module of guest %s is no payload: give it a flat image out of l1/guests", guest->name);
+	if (image->bss_end_addr > guest->memory_size)
+		fail("the payload of guest %s needs %u KiB: raise memory=", guest->name, image->bss_end_addr / 1024);
+	memcpy(guest->memory + image->load_addr, header, image->load_end_addr - image->load_addr);
+	memset(guest->memory + image->load_end_addr, 0, image->bss_end_addr - image->load_end_addr);
+	guest->image_end = ALIGN_UP(image->bss_end_addr, PAGE_SIZE);
+	return header;
+}
+
+static void pass_parameters(struct guest *guest, const char *line)
+{
+	guest->parameters = guest_memory(guest, GUEST_PARAMETERS_ADDRESS, sizeof(*guest->parameters));
+	*guest->parameters = (struct guest_parameters){
+		.count = option_number(line, "count", COUNT_DEFAULT, 1, COUNT_MAX),
+		.memory_size = guest->memory_size,
+	};
+	guest->registers.gpr[RDI] = GUEST_PARAMETERS_ADDRESS;
+}
+
+void guest_create(struct guest *guest, const struct multiboot_module *module, u16 vpid)
+{
+	const char *line = (const char *)(uintptr_t)module->string;
+	const struct guest_header *image;
+
+	read_options(guest, line);
+	guest->vpid = vpid;
+	guest->memory = memory_take(guest->memory_size, LARGE_PAGE_SIZE);
+	image = load_image(guest, module);
+	pass_parameters(guest, line);
+	guest->cr3 = image->cr3;
+	if (settings.ept)
+		ept_init(guest);
+	else
+		shadow_init(guest);
+	guest->vmcs = vmx_new_vmcs();
+	vmx_make_current(guest->vmcs);
+	current = guest;
+	vmcs_setup(guest, image);
+	guest->running = true;
+}
+
+static void switch_to(const struct guest *guest)
+{
+	if (current != guest)
+		vmx_make_current(guest->vmcs);
+	current = guest;
+	write_cr2(guest->cr2);
+}
+
+static void run_to_exit(struct guest *guest)
+{
+	enum vmx_outcome outcome = vmx_enter(&guest->registers, guest->launched);
+
+	if (UNLIKELY(outcome != VMX_SUCCEED))
+		vmx_failed(guest->launched ? "VMRESUME" : "VMLAUNCH", outcome);
+	guest->launched = true;
+}
+
+void guest_run(struct guest *guest)
+{
+	switch_to(guest);
+	for (u64 exits = 0; guest->running && (exits < settings.quantum || guest->timer_armed); exits++) {
+		run_to_exit(guest);
+		handle_exit(guest);
+	}
+	guest->cr2 = read_cr2();
+}
+
+void guest_end(struct guest *guest, bool success)
+{
+	guest->running = false;
+	guest->failed = !success;
+	if (guest->timer_armed)
+		timer_cancel();
+	guest->timer_armed = false;
+	console_flush(guest);
+	print_exits(guest);
+	print("[%s] ended: %s\n", guest->name, success ? "success" : "failure");
+}
+
+void guest_fail(struct guest *guest, const char *format, ...)
+{
+	va_list args;
+
+	console_flush(guest);
+	print("[%s] minivisor: ", guest->name);
+	va_start(args, format);
+	vprint(format, args);
+	va_end(args);
+	print("\n");
+	guest_end(guest, false);
+}

@@ -1,0 +1,19 @@
+/* What the command line sets for the whole run. */
+#ifndef MINIVISOR_SETTINGS_H
+#define MINIVISOR_SETTINGS_H
+
+#include "types.h"
+
+enum map_mode { MAP_demand, MAP_eager, MAP_large };
+#define MAP_CHOICES "demand|eager|large"
+
+struct settings {
+	u64 quantum;       /* exits of one guest before the next one's turn */
+	bool ept;          /* without it, L2's paging is shadowed */
+	bool vpid;
+	enum map_mode map; /* how EPT gets filled, unless a module says otherwise */
+};
+
+extern struct settings settings;
+
+#endif

@@ -1,0 +1,193 @@
+#include "vmcs.h"
+#include "boot.h"
+#include "cpu.h"
+#include "enter.h"
+#include "ept_map.h"
+#include "insn.h"
+#include "string.h"
+#include "vmx_insn.h"
+#include "vmx_root.h"
+
+#define SEGMENT_LIMIT 0xffffffffull
+#define TSS_LIMIT 0x67
+#define IO_BITMAPS_SIZE (2 * PAGE_SIZE)
+
+/* SDM "MSR-Bitmap Address": read-low, read-high, write-low, write-high. */
+#define MSR_BITMAP_READ_HIGH 1024
+#define MSR_BITMAP_WRITE_HIGH 3072
+#define MSR_HIGH_FIRST 0xc0000000u
+
+/* What L1 controls of L2's CR0 and CR4 when it shadows L2's paging: all that paging depends on. */
+#define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
+#define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+
+static void clear_bit(u8 *bitmap, unsigned bit)
+{
+	bitmap[bit / 8] &= (u8)~(1u << bit % 8);
+}
+
+/* One set of bitmaps serves every guest: all is intercepted but a port and an MSR. */
+static u8 *io_bitmaps(void)
+{
+	static u8 *bitmaps;
+
+	if (!bitmaps) {
+		bitmaps = memset(memory_take(IO_BITMAPS_SIZE, PAGE_SIZE), 0xff, IO_BITMAPS_SIZE);
+		clear_bit(bitmaps, GUEST_PORT_PASS);
+	}
+	return bitmaps;
+}
+
+static u8 *msr_bitmap(void)
+{
+	static u8 *bitmap;
+
+	if (!bitmap) {
+		bitmap = memset(memory_take(PAGE_SIZE, PAGE_SIZE), 0xff, PAGE_SIZE);
+		clear_bit(bitmap + MSR_BITMAP_READ_HIGH, MSR_IA32_FS_BASE - MSR_HIGH_FIRST);
+		clear_bit(bitmap + MSR_BITMAP_WRITE_HIGH, MSR_IA32_FS_BASE - MSR_HIGH_FIRST);
+	}
+	return bitmap;
+}
+
+static void setup_execution_controls(const struct guest *guest)
+{
+	u64 proc = PROC_use_io_bitmaps | PROC_use_msr_bitmaps;
+	u64 proc2 = (settings.ept ? PROC2_enable_ept : 0) | (settings.vpid ? PROC2_enable_vpid : 0);
+
+	if (guest->hlt_exits)
+		proc |= PROC_hlt_exiting;
+	if (!settings.ept)
+		proc |= PROC_cr3_load_exiting | PROC_cr3_store_exiting | PROC_invlpg_exiting;
+	if (proc2)
+		proc |= PROC_activate_secondary_controls;
+	vmwrite(ENC_pin_based_controls,
+		vmx_controls(MSR_IA32_VMX_PINBASED_CTLS, PIN_external_interrupt_exiting, "pin-based"));
+	vmwrite(ENC_primary_processor_based_controls,
+		vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS, proc, "primary processor-based"));
+	if (proc2)
+		vmwrite(ENC_secondary_processor_based_controls,
+			vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS2, proc2, "secondary processor-based"));
+	if (settings.vpid)
+		vmwrite(ENC_virtual_processor_identifier, guest->vpid);
+	if (settings.ept)
+		vmwrite(ENC_ept_pointer, ept_pointer(guest));
+}
+
+static void setup_intercepts(void)
+{
+	vmwrite(ENC_exception_bitmap, BIT(VECTOR_UD) | BIT(VECTOR_BP) | (settings.ept ? 0 : BIT(VECTOR_PF)));
+	/* SDM "Exception Bitmap": with mask and match equal, the bitmap's bit alone decides on page faults. */
+	vmwrite(ENC_page_fault_error_code_mask, 0);
+	vmwrite(ENC_page_fault_error_code_match, 0);
+	vmwrite(ENC_cr3_target_count, 0);
+	vmwrite(ENC_address_of_io_bitmap_a, (uintptr_t)io_bitmaps());
+	vmwrite(ENC_address_of_io_bitmap_b, (uintptr_t)io_bitmaps() + PAGE_SIZE);
+	vmwrite(ENC_address_of_msr_bitmaps, (uintptr_t)msr_bitmap());
+}
+
+static void setup_exit_and_entry_controls(void)
+{
+	u64 exit = EXIT_host_address_space_size | EXIT_acknowledge_interrupt_on_exit | EXIT_save_debug_controls |
+		   EXIT_load_ia32_efer;
+	u64 entry = ENTRY_ia32e_mode_guest | ENTRY_load_debug_controls | ENTRY_load_ia32_efer;
+
+	vmwrite(ENC_primary_vm_exit_controls, vmx_controls(MSR_IA32_VMX_EXIT_CTLS, exit, "VM-exit"));
+	vmwrite(ENC_vm_entry_controls, vmx_controls(MSR_IA32_VMX_ENTRY_CTLS, entry, "VM-entry"));
+	vmwrite(ENC_vm_exit_msr_store_count, 0);
+	vmwrite(ENC_vm_exit_msr_load_count, 0);
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	vmwrite(ENC_vm_entry_interruption_information, 0);
+}
+
+static void setup_host_state(const struct guest *guest)
+{
+	vmwrite(ENC_host_cr0, read_cr0());
+	vmwrite(ENC_host_cr3, read_cr3());
+	vmwrite(ENC_host_cr4, read_cr4());
+	vmwrite(ENC_host_ia32_efer, rdmsr(MSR_IA32_EFER));
+	vmwrite(ENC_host_cs_selector, SELECTOR_CODE);
+	vmwrite(ENC_host_ss_selector, SELECTOR_DATA);
+	vmwrite(ENC_host_ds_selector, SELECTOR_DATA);
+	vmwrite(ENC_host_es_selector, SELECTOR_DATA);
+	vmwrite(ENC_host_fs_selector, 0);
+	vmwrite(ENC_host_gs_selector, 0);
+	vmwrite(ENC_host_tr_selector, SELECTOR_TSS);
+	vmwrite(ENC_host_fs_base, 0);
+	vmwrite(ENC_host_gs_base, 0);
+	vmwrite(ENC_host_tr_base, cpu_tss_base());
+	vmwrite(ENC_host_gdtr_base, cpu_gdt_base());
+	vmwrite(ENC_host_idtr_base, cpu_idt_base());
+	vmwrite(ENC_host_ia32_sysenter_cs, 0);
+	vmwrite(ENC_host_ia32_sysenter_esp, 0);
+	vmwrite(ENC_host_ia32_sysenter_eip, 0);
+	vmwrite(ENC_host_rsp, (uintptr_t)&guest->registers.host_stack);
+	vmwrite(ENC_host_rip, (uintptr_t)vmx_exit_point);
+}
+
+static void setup_guest_segments(void)
+{
+#define SEGMENT(name, selector, limit, rights) \
+	do { \
+		vmwrite(ENC_guest_##name##_selector, selector); \
+		vmwrite(ENC_guest_##name##_base, 0); \
+		vmwrite(ENC_guest_##name##_limit, limit); \
+		vmwrite(ENC_guest_##name##_access_rights, rights); \
+	} while (0)
+	SEGMENT(cs, SELECTOR_CODE, SEGMENT_LIMIT, AR_CODE64);
+	SEGMENT(ss, SELECTOR_DATA, SEGMENT_LIMIT, AR_DATA);
+	SEGMENT(ds, SELECTOR_DATA, SEGMENT_LIMIT, AR_DATA);
+	SEGMENT(es, SELECTOR_DATA, SEGMENT_LIMIT, AR_DATA);
+	SEGMENT(fs, 0, 0, AR_UNUSABLE);
+	SEGMENT(gs, 0, 0, AR_UNUSABLE);
+	SEGMENT(ldtr, 0, 0, AR_UNUSABLE);
+	SEGMENT(tr, SELECTOR_TSS, TSS_LIMIT, AR_TSS64_BUSY);
+#undef SEGMENT
+	vmwrite(ENC_guest_gdtr_base, 0);
+	vmwrite(ENC_guest_gdtr_limit, 0);
+	vmwrite(ENC_guest_idtr_base, 0);
+	vmwrite(ENC_guest_idtr_limit, 0);
+}
+
+/* L2 sees neither CR4.VMXE, which must be 1 for L1's sake, nor may it change what shadowed paging rests on. */
+static void setup_guest_control_registers(const struct guest *guest)
+{
+	u64 cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
+	u64 cr4 = CR4_PAE;
+
+	vmwrite(ENC_guest_cr0, (cr0 | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) & rdmsr(MSR_IA32_VMX_CR0_FIXED1));
+	vmwrite(ENC_guest_cr4, (cr4 | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	vmwrite(ENC_cr0_read_shadow, cr0);
+	vmwrite(ENC_cr4_read_shadow, cr4);
+	vmwrite(ENC_cr0_guest_host_mask, settings.ept ? 0 : CR0_PAGING);
+	vmwrite(ENC_cr4_guest_host_mask, CR4_VMXE | (settings.ept ? 0 : CR4_PAGING));
+	vmwrite(ENC_guest_cr3, settings.ept ? guest->cr3 : (uintptr_t)guest->shadow_root);
+	vmwrite(ENC_guest_ia32_efer, EFER_LME | EFER_LMA);
+}
+
+static void setup_guest_rest(const struct guest_header *image)
+{
+	vmwrite(ENC_guest_rip, image->entry64);
+	vmwrite(ENC_guest_rsp, 0);
+	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
+	vmwrite(ENC_guest_dr7, DR7_RESET);
+	vmwrite(ENC_guest_ia32_debugctl, 0);
+	vmwrite(ENC_guest_ia32_sysenter_cs, 0);
+	vmwrite(ENC_guest_ia32_sysenter_esp, 0);
+	vmwrite(ENC_guest_ia32_sysenter_eip, 0);
+	vmwrite(ENC_guest_activity_state, ACTIVITY_active);
+	vmwrite(ENC_guest_interruptibility_state, 0);
+	vmwrite(ENC_guest_pending_debug_exceptions, 0);
+	vmwrite(ENC_vmcs_link_pointer, VMCS_NO_POINTER);
+}
+
+void vmcs_setup(struct guest *guest, const struct guest_header *image)
+{
+	setup_execution_controls(guest);
+	setup_intercepts();
+	setup_exit_and_entry_controls();
+	setup_host_state(guest);
+	setup_guest_segments();
+	setup_guest_control_registers(guest);
+	setup_guest_rest(image);
+}
