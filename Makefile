@@ -27,7 +27,8 @@ GUEST_SRC := $(wildcard l1/guests/*.c)
 ROM_SRC := boot/rom/start.S boot/rom/loader.c
 HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
 HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
-IMAGE_SRC := $(wildcard tests/images/*.S)
+# Images of the tests: one assembly file each, or one C file entered through start.S.
+IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
 
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
@@ -41,7 +42,7 @@ HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
-IMAGES := $(patsubst tests/images/%.S,$(BUILD)/images/%.elf,$(IMAGE_SRC))
+IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
 VERSION := $(BUILD)/generated/version.h
@@ -56,14 +57,14 @@ l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
-images: $(IMAGES)
+images: $(IMAGES) $(BUILD)/images/kludge.bin
 tests: $(HOST_TESTS) images
 
-$(BUILD)/obj/%.o: %.c | $(VERSION)
+$(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
 	$(CC) $(FREESTANDING) -c $< -o $@
 
-$(BUILD)/obj/%.o: %.S | $(VERSION)
+$(BUILD)/obj/%.o: %.S Makefile | $(VERSION)
 	@mkdir -p $(@D)
 	$(CC) $(FREESTANDING) -c $< -o $@
 
@@ -100,18 +101,18 @@ $(BUILD)/turtles.elf: $(BUILD)/obj/symbols.pass2.o $(BUILD)/turtles.pass1.elf
 $(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
 
-$(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_START) $(BUILD)/lib.a l1/guests/guest.ld
+$(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_START) $(BUILD)/lib.a l1/guests/guest.ld
 	@mkdir -p $(@D)
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/guests/guest.ld $(GUEST_START) $< $(BUILD)/lib.a -o $@
 
-$(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
+$(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 	objcopy -O binary $< $@
 
-$(BUILD)/rom/%.o: %.c
+$(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ROM_FLAGS) -c $< -o $@
 
-$(BUILD)/rom/%.o: %.S
+$(BUILD)/rom/%.o: %.S Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ROM_FLAGS) -c $< -o $@
 
@@ -125,22 +126,31 @@ $(MKROM): tools/mkrom.c
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_FLAGS) $< -o $@
 
-$(BUILD)/host/%.o: %.c
+$(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_TEST_FLAGS) -c $< -o $@
 
-$(BUILD)/tests/%: $(BUILD)/host/tests/host/%.o $(HOST_OBJ)
+$(HOST_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/host/%.o $(HOST_OBJ)
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_TEST_FLAGS) $^ -lcmocka -o $@
 
-$(BUILD)/images/%.elf: tests/images/%.S tests/images/image.h
+IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
+
+$(filter-out $(BUILD)/images/info.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
-	$(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start $< -o $@
+	$(IMAGE_LINK) $< -o $@
+
+$(BUILD)/images/%.bin: $(BUILD)/images/%.elf
+	objcopy -O binary $< $@
+
+$(BUILD)/images/info.elf: $(call object,rom,tests/images/start.S tests/images/info.c lib/serial.c)
+	@mkdir -p $(@D)
+	$(IMAGE_LINK) $^ -o $@
 
 # Rewritten only when the commit changes, so that a plain make builds nothing.
 $(VERSION): FORCE
 	@mkdir -p $(@D)
-	@scripts/version.sh > $@.new
+	@printf '#define TURTLES_COMMIT "%s"\n' "$$(scripts/version.sh)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 packages:

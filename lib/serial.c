@@ -16,7 +16,8 @@ enum {
 #define LINE_CONTROL_8N1 0x03
 #define LINE_CONTROL_DIVISOR 0x80
 #define MODEM_CONTROL_DTR_RTS 0x03
-#define LINE_STATUS_TRANSMITTER_EMPTY 0x20
+#define LINE_STATUS_SPACE 0x20
+#define LINE_STATUS_ALL_SENT 0x40
 #define DIVISOR_115200 1
 
 /* Many times what one byte takes at 115200 baud, on a CPU of any speed. */
@@ -33,16 +34,17 @@ void serial_init(u16 port)
 	outb(port + SERIAL_MODEM_CONTROL, MODEM_CONTROL_DTR_RTS);
 }
 
-static bool wait_until_ready(u16 port)
+static bool wait_until(u16 port, u8 status)
 {
 	for (unsigned polls = 0; polls < POLLS_MAX; polls++)
-		if (inb(port + SERIAL_LINE_STATUS) & LINE_STATUS_TRANSMITTER_EMPTY)
+		if (inb(port + SERIAL_LINE_STATUS) & status)
 			return true;
 	return false;
 }
 
 void serial_write(u16 port, const char *text, size_t size)
 {
-	while (size-- && wait_until_ready(port))
+	while (size-- && wait_until(port, LINE_STATUS_SPACE))
 		outb(port + SERIAL_DATA, (u8)*text++);
+	wait_until(port, LINE_STATUS_ALL_SENT);
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # What the scripts share; sourced, with $root set to the tree's top.
 
 STATUS_FAILURE=1
@@ -64,4 +65,30 @@ make_quietly() {
 		printf '%s\n' "$make_output" >&2
 		die "$STATUS_FAILURE" "the build failed, see above"
 	fi
+}
+
+# package_table GROUP...: group, package, what it is known by.
+package_table() {
+	for group in "$@"; do
+		grep "^$group$tab" "$root/scripts/packages.txt"
+	done
+}
+
+# is_present PROBE: a file, or a command.
+is_present() {
+	case $1 in
+	/*) [ -e "$1" ] ;;
+	*) command -v "$1" > /dev/null ;;
+	esac
+}
+
+# missing_packages GROUP...: their names in one line.
+missing_packages() {
+	package_table "$@" | while IFS=$tab read -r group package probe; do
+		is_present "$probe" || printf '%s\n' "$package"
+	done | paste -s -d ' ' -
+}
+
+install_command() {
+	printf 'apt-get install --yes --no-install-recommends %s\n' "$1"
 }

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # The machine kind "bochs": Debian's emulator with a VMX CPU. Sourced; see run.sh for what it is given:
 # $out $work $cpu $cpus $memory $timeout $bare. It leaves console.txt, l0.txt and machine.log in $out.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # What a run leaves behind: run.tsv, exits.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
 
 l0_fact() {
@@ -151,7 +152,7 @@ say_failure() {
 }
 
 report() {
-	commit=$(git -C "$root" describe --always --dirty 2> "$work/git.txt") || commit=unknown
+	commit=$("$root/scripts/version.sh")
 	write_exits
 	write_run
 	write_summary

@@ -103,7 +103,9 @@ parse_value() {
 }
 
 check_file() {
-	[ -f "$2" ] && [ -r "$2" ] || die "$STATUS_USAGE" "$1 $2: no such file"
+	if ! [ -f "$2" ] || ! [ -r "$2" ]; then
+		die "$STATUS_USAGE" "$1 $2: no such file"
+	fi
 }
 
 check_l2() {
@@ -159,6 +161,7 @@ make_folder() {
 	work=$(mktemp -d "$out/.work-XXXXXX")
 }
 
+# shellcheck disable=SC2317 # called by trap
 finish() {
 	trap '' INT TERM HUP
 	machine_stop

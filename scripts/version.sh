@@ -1,4 +1,4 @@
 #!/bin/sh
-# Prints a C header that names the commit this tree was built from.
-commit=$(git describe --always --dirty 2>/dev/null) || commit=unknown
-printf '#define TURTLES_COMMIT "%s"\n' "$commit"
+# Prints the commit that this tree stands on, "-dirty" behind it if something is not committed.
+cd "$(dirname "$0")" || exit
+GIT_OPTIONAL_LOCKS=0 git describe --always --dirty 2> /dev/null || echo unknown

@@ -1,8 +1,13 @@
+/* A line, then a loop without end. */
 #include "image.h"
- IMAGE_HEADER
- .global start
+
+	IMAGE_HEADER
+	.global start
 start:
-	movl $h, %esi
+	movl $line, %esi
 	call print
-1:	jmp 1b
-h: .asciz "now hanging\n"
+	.global hanging
+hanging:
+	jmp hanging
+
+line:	.asciz "now hanging\n"

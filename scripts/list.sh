@@ -1,0 +1,32 @@
+#!/bin/sh
+# turtles list: what can be named on `turtles run`'s command line, from the sources that define it.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
+
+columns() {
+	awk -F '\t' -v width="$1" '{ printf "  %-" width "s  %s\n", $1, $2 }'
+}
+
+experiments() {
+	for folder in "$root"/experiments/*/; do
+		[ -d "$folder" ] && basename "$folder"
+	done
+	return 0
+}
+
+echo "L1 (--l1)"
+columns 26 <<END
+minivisor${tab}our own small hypervisor, which runs the payloads below
+FILE${tab}any multiboot 1 image
+END
+echo "L2 payloads of the minivisor (--l2)"
+guest_table | columns 26
+echo "CPU models (--cpu)"
+cpu_table | awk -F '\t' -v OFS='\t' '{ print $1, ($2 == "yes" ? "VMX     " : "no VMX  ") $3 (NR == 1 ? " (default)" : "") }' | columns 26
+echo "Switches of L0 (--set SWITCH=VALUE)"
+switch_table | awk -F '\t' -v OFS='\t' '{ print $1, $4 " [" $3 "; default " $2 "]" }' | columns 26
+echo "Experiments"
+found=$(experiments)
+printf '%s\n' "${found:-none yet}" | columns 26

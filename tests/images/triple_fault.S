@@ -1,0 +1,11 @@
+/* An exception without an IDT: the CPU shuts down. */
+#include "image.h"
+
+	IMAGE_HEADER
+	.global start
+start:
+	lidt empty
+	ud2
+
+empty:	.word 0
+	.long 0
