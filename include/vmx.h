@@ -239,4 +239,7 @@ struct vmcs_region_header {
 
 #define VMCS_NO_POINTER (~0ull)
 
+/* The TPR within a virtual-APIC page; SDM "Virtualized APIC Registers". */
+#define VIRTUAL_APIC_TPR 0x80
+
 #endif

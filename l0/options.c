@@ -19,6 +19,14 @@ static bool is_separator(char c)
 	return c == ' ' || c == '\t' || c == '\0';
 }
 
+static bool has_equals(const char *word, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (word[i] == '=')
+			return true;
+	return false;
+}
+
 static bool parse_number(const char *text, size_t length, u32 *value)
 {
 	u32 n = 0;
@@ -101,7 +109,7 @@ void options_parse(const char *command_line)
 
 		while (!is_separator(command_line[length]))
 			length++;
-		if (length)
+		if (has_equals(command_line, length))
 			parse_word(command_line, length);
 		command_line += length + (command_line[length] != '\0');
 	}

@@ -16,7 +16,10 @@ enum { TEST_FAULT_none, TEST_FAULT_ud, TEST_FAULT_stack, TEST_FAULT_exit };
 
 extern struct options options;
 
-/* Take name=value pairs from L0's command line; an unknown name or value stops with one clear line. */
+/*
+ * Take name=value pairs from L0's command line; an unknown name or value stops with one clear line. A word without
+ * a "=" is the image's own name, which some loaders put first.
+ */
 void options_parse(const char *command_line);
 
 /* Print every switch and its value on the log, as run records. */

@@ -3,6 +3,7 @@
  * map of the low 4 GiB, enter 64-bit mode, call l0_main(magic, info).
  */
 #include "ports.h"
+#include "../stacks.h"
 
 #define EARLY_CR4 (1 << 5)			/* PAE */
 #define EARLY_CR0 ((1 << 31) | (1 << 5) | 1)	/* PG, NE, PE */
@@ -99,7 +100,7 @@ l0_start64:
 	xorl	%eax, %eax
 	movl	%eax, %fs
 	movl	%eax, %gs
-	movl	$boot_stack_top, %esp	/* zero-extends: L0 is linked below 4 GiB */
+	movl	$(stacks + STACK_SIZE), %esp	/* zero-extends: L0 is linked below 4 GiB */
 	call	l0_main
 	ud2
 

@@ -1,0 +1,76 @@
+/* A CPU as L0 sees it, and the few things that all of L0 needs. */
+#ifndef TURTLES_CPU_H
+#define TURTLES_CPU_H
+
+#include "insn.h"
+#include "nested.h"
+#include "vmcs_shadow/operand.h"
+#include "stats.h"
+#include "vmx_insn.h"
+#include "turtles_abi.h"
+
+#define MAX_CPUS 8
+
+struct cpu {
+	/* The guest's registers and what entry.S keeps; it knows these by offset. RSP is in the VMCS. */
+	u64 gpr[GPRS];
+	u64 host_rsp;
+	u64 tsc_entry, tsc_exit;
+
+	bool *launched; /* launch state of the current VMCS */
+	enum level level; /* who runs at the next entry */
+	volatile bool nmi_pending; /* an NMI hit L0 itself and must be passed on */
+	unsigned number;
+
+	u64 vmcs01; /* host physical */
+	bool launched01;
+	u64 tsc_offset01;
+	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
+	u64 apic_base;
+	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
+
+	struct nested nested;
+	struct stats stats;
+};
+
+extern struct cpu *cpus[MAX_CPUS];
+extern unsigned cpu_count;
+
+/* What the CPU offers, probed once at start; l0/vmcs01.c. */
+extern struct vmx_capabilities host_caps;
+
+/* Enter the current VMCS; returns at its next exit with 0, or at once with RFLAGS if the entry VMfails. entry.S */
+u64 vmx_enter(struct cpu *cpu, bool launch);
+void vmx_exit_point(void);
+
+/* Run L1, and L2 for it, for ever. exit.c */
+NORETURN void cpu_run(struct cpu *cpu);
+
+/* Answer the exit at hand, which nothing in L0 expects: dump it in full and stop with failure. */
+NORETURN COLD void exit_unexpected(struct cpu *cpu, const char *why);
+
+/* Stop the machine: tables and verdict to the log, then the status to the machine. stop.c */
+NORETURN void l0_stop(u8 status);
+/* L0 itself has failed: say why, dump, stop with failure. */
+NORETURN COLD void l0_panic(const char *format, ...) PRINTF_LIKE(1, 2);
+/* L0 cannot start: one clear line on L1's console and the log, and failure. */
+NORETURN COLD void l0_refuse(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* Instructions that may fault, with the fault as a value: false on #GP. fault.c */
+bool rdmsr_safe(u32 msr, u64 *value);
+bool wrmsr_safe(u32 msr, u64 value);
+bool xsetbv_safe(u32 index, u64 value);
+
+/* GDT, TSS and IDT of this CPU; its stack pointers. fault.c */
+void cpu_tables_init(unsigned number);
+u64 cpu_gdt_base(unsigned number);
+u64 cpu_tss_base(unsigned number);
+u64 cpu_idt_base(void);
+/* Print a backtrace from a stack pointer, one symbol a line. */
+COLD void backtrace(u64 rsp);
+
+#define SELECTOR_CODE 0x08
+#define SELECTOR_DATA 0x10
+#define SELECTOR_TSS 0x18
+
+#endif

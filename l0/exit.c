@@ -1,0 +1,119 @@
+/* The run loop and the dispatch of L1's exits. */
+#include "l1_exit.h"
+#include "l1_memory.h"
+#include "print.h"
+
+typedef void exit_handler(struct cpu *cpu);
+
+/* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
+static exit_handler *const l1_handler[EXIT_REASONS] = {
+	[REASON_triple_fault] = l1_triple_fault_exit,
+	[REASON_cpuid] = l1_cpuid_exit,
+	[REASON_getsec] = l1_getsec_exit,
+	[REASON_invd] = l1_invd_exit,
+	[REASON_vmcall] = nested_vmcall_exit,
+	[REASON_vmclear] = nested_vmclear_exit,
+	[REASON_vmlaunch] = nested_vmlaunch_exit,
+	[REASON_vmptrld] = nested_vmptrld_exit,
+	[REASON_vmptrst] = nested_vmptrst_exit,
+	[REASON_vmread] = nested_vmread_exit,
+	[REASON_vmresume] = nested_vmresume_exit,
+	[REASON_vmwrite] = nested_vmwrite_exit,
+	[REASON_vmxoff] = nested_vmxoff_exit,
+	[REASON_vmxon] = nested_vmxon_exit,
+	[REASON_control_register_access] = l1_cr_exit,
+	[REASON_io_instruction] = l1_io_exit,
+	[REASON_rdmsr] = l1_rdmsr_exit,
+	[REASON_wrmsr] = l1_wrmsr_exit,
+	[REASON_ept_violation] = l1_ept_violation,
+	[REASON_invept] = nested_invept_exit,
+	[REASON_invvpid] = nested_invvpid_exit,
+	[REASON_xsetbv] = l1_xsetbv_exit,
+	[REASON_vmfunc] = nested_vmfunc_exit,
+};
+
+static void l1_exit(struct cpu *cpu, u32 reason)
+{
+	if (UNLIKELY(reason >= EXIT_REASONS || !l1_handler[reason])) {
+		stats_exit(&cpu->stats, LEVEL_1, reason < EXIT_REASONS ? reason : 0);
+		exit_unexpected(cpu, "L0 expects no such exit of L1");
+	}
+	stats_exit(&cpu->stats, LEVEL_1, reason);
+	l1_handler[reason](cpu);
+}
+
+/* An NMI that hit L0 instead of the guest goes to the guest, if none is blocked or waiting there. */
+static void pass_on_nmi(struct cpu *cpu)
+{
+	u64 blocking = INTERRUPTIBILITY_nmi | INTERRUPTIBILITY_mov_ss;
+
+	if (vmread(ENC_guest_interruptibility_state) & blocking ||
+	    vmread(ENC_vm_entry_interruption_information) & INTR_VALID)
+		return;
+	cpu->nmi_pending = false;
+	if (cpu->level == LEVEL_2 && cpu->nested.current->vmcs12.value[F_pin_based_controls] & PIN_nmi_exiting)
+		nested_reflect_nmi(cpu);
+	else
+		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
+}
+
+static NORETURN COLD void entry_failed(struct cpu *cpu, u64 flags)
+{
+	print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
+	      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
+	exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
+}
+
+NORETURN void cpu_run(struct cpu *cpu)
+{
+	for (;;) {
+		u64 failed;
+		u32 reason;
+
+		if (UNLIKELY(cpu->nmi_pending))
+			pass_on_nmi(cpu);
+		failed = vmx_enter(cpu, !*cpu->launched);
+		if (UNLIKELY(failed))
+			entry_failed(cpu, failed);
+		stats_account(cpu);
+		reason = (u32)vmread(ENC_exit_reason);
+		if (LIKELY(!(reason & EXIT_REASON_ENTRY_FAILURE)))
+			*cpu->launched = true;
+		if (cpu->level == LEVEL_1)
+			l1_exit(cpu, reason);
+		else
+			nested_exit(cpu, reason);
+	}
+}
+
+static void dump_fields(void)
+{
+	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
+		u64 value;
+
+		if (vmread_checked(vmcs_field[f].encoding, &value) == VMX_SUCCEED)
+			print("  %-48s %016lx\n", vmcs_field[f].name, value);
+	}
+}
+
+static void dump_registers(const struct cpu *cpu)
+{
+	static const char *const name[GPRS] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+						"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+
+	for (unsigned i = 0; i < GPRS; i++)
+		if (i != GPR_rsp)
+			print("  %-4s%016lx%s", name[i], cpu->gpr[i], i % 4 == 3 ? "\n" : "");
+	print("\n");
+}
+
+NORETURN void exit_unexpected(struct cpu *cpu, const char *why)
+{
+	u32 reason = (u32)vmread(ENC_exit_reason);
+
+	print("\nL0 stops: unexpected exit of L%u, reason %x (%s): %s\n", cpu->level == LEVEL_1 ? 1 : 2, reason,
+	      exit_reason_name(reason & EXIT_REASON_BASIC), why);
+	dump_registers(cpu);
+	dump_fields();
+	l0_stop(TURTLES_STATUS_FAILURE);
+}

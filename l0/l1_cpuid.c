@@ -1,0 +1,62 @@
+/* CPUID for L1: the CPU's own answer, but for what depends on the state of whoever asks, and L0's signature. */
+#include "l1_exit.h"
+#include "string.h"
+
+#define LEAF_FEATURES 1u
+#define LEAF_EXTENDED_FEATURES 7u
+#define LEAF_PROCESSOR_TRACE 0x14u
+#define EBX7_INTEL_PT BIT(25)
+#define ECX7_OSPKE BIT(4)
+
+/* OSXSAVE mirrors CR4.OSXSAVE of L1, not of L0; SDM "CPUID". */
+static void leaf_features(struct cpuid_result *r)
+{
+	r->ecx &= ~(u32)CPUID1_ECX_OSXSAVE;
+	if (vmread(ENC_guest_cr4) & CR4_OSXSAVE)
+		r->ecx |= CPUID1_ECX_OSXSAVE;
+	r->ecx |= CPUID1_ECX_HYPERVISOR;
+}
+
+/* Intel PT writes to physical memory past EPT01, so it is not offered. */
+static void leaf_extended_features(struct cpuid_result *r, u32 subleaf)
+{
+	if (subleaf != 0)
+		return;
+	r->ebx &= ~(u32)EBX7_INTEL_PT;
+	r->ecx &= ~(u32)ECX7_OSPKE;
+	if (vmread(ENC_guest_cr4) & CR4_PKE)
+		r->ecx |= ECX7_OSPKE;
+}
+
+static struct cpuid_result signature(void)
+{
+	struct cpuid_result r = { .eax = TURTLES_CPUID_SIGNATURE };
+
+	memcpy(&r.ebx, TURTLES_SIGNATURE, 4);
+	memcpy(&r.ecx, TURTLES_SIGNATURE + 4, 4);
+	memcpy(&r.edx, TURTLES_SIGNATURE + 8, 4);
+	return r;
+}
+
+void l1_cpuid_exit(struct cpu *cpu)
+{
+	u32 leaf = (u32)cpu->gpr[GPR_rax], subleaf = (u32)cpu->gpr[GPR_rcx];
+	struct cpuid_result r;
+
+	if (UNLIKELY(leaf == TURTLES_CPUID_SIGNATURE)) {
+		r = signature();
+	} else {
+		r = cpuid(leaf, subleaf);
+		if (leaf == LEAF_FEATURES)
+			leaf_features(&r);
+		else if (leaf == LEAF_EXTENDED_FEATURES)
+			leaf_extended_features(&r, subleaf);
+		else if (leaf == LEAF_PROCESSOR_TRACE)
+			r = (struct cpuid_result){ 0 };
+	}
+	cpu->gpr[GPR_rax] = r.eax;
+	cpu->gpr[GPR_rbx] = r.ebx;
+	cpu->gpr[GPR_rcx] = r.ecx;
+	cpu->gpr[GPR_rdx] = r.edx;
+	l1_skip_instruction(cpu);
+}

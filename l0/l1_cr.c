@@ -1,0 +1,68 @@
+/* L1's accesses to CR0 and CR4 that touch the bits VMX operation fixes. */
+#include "l1_exit.h"
+
+/* SDM "Exit Qualification for Control-Register Accesses" */
+#define CR_NUMBER(q) ((q) & 0xf)
+#define CR_ACCESS(q) ((q) >> 4 & 3)
+#define CR_GPR(q) ((q) >> 8 & 0xf)
+#define CR_LMSW_SOURCE(q) ((q) >> 16 & 0xffff)
+#define LMSW_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
+enum cr_access { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
+
+static u64 mov_source(struct cpu *cpu, u64 qualification)
+{
+	enum gpr gpr = CR_GPR(qualification);
+	u64 value = gpr == GPR_rsp ? vmread(ENC_guest_rsp) : cpu->gpr[gpr];
+
+	return l1_in_64bit_code() ? value : (u32)value;
+}
+
+/* In VMX operation a fixed bit cannot be changed; SDM "Restrictions on VMX Operation". */
+static bool cr_allowed(struct cpu *cpu, u64 value, enum msr_number fixed0, enum msr_number fixed1)
+{
+	u64 required = cpu->nested.vmxon ? capability(&cpu->nested.caps12, fixed0) : 0;
+
+	return !(required & ~value) && !(value & ~capability(&host_caps, fixed1));
+}
+
+/*
+ * L0 gives the bits it keeps the values that L1 wants to see, and runs the instruction again: now that they equal the
+ * read shadow it does not exit, and the CPU does all that belongs to the others (paging, long mode, faults).
+ */
+static void run_again(enum vmcs_encoding shadow, u64 value)
+{
+	vmwrite(shadow, value);
+}
+
+static void to_cr0(struct cpu *cpu, u64 value)
+{
+	if (cr_allowed(cpu, value, MSR_IA32_VMX_CR0_FIXED0, MSR_IA32_VMX_CR0_FIXED1))
+		run_again(ENC_cr0_read_shadow, value);
+	else
+		inject_gp();
+}
+
+static void to_cr4(struct cpu *cpu, u64 value)
+{
+	if (cr_allowed(cpu, value, MSR_IA32_VMX_CR4_FIXED0, MSR_IA32_VMX_CR4_FIXED1))
+		run_again(ENC_cr4_read_shadow, value);
+	else
+		inject_gp();
+}
+
+void l1_cr_exit(struct cpu *cpu)
+{
+	u64 qualification = vmread(ENC_exit_qualification);
+	unsigned cr = CR_NUMBER(qualification);
+
+	if (l1_cpl() != 0 && CR_ACCESS(qualification) == CR_MOV_TO)
+		inject_gp();
+	else if (CR_ACCESS(qualification) == CR_MOV_TO && cr == 0)
+		to_cr0(cpu, mov_source(cpu, qualification));
+	else if (CR_ACCESS(qualification) == CR_MOV_TO && cr == 4)
+		to_cr4(cpu, mov_source(cpu, qualification));
+	else if (CR_ACCESS(qualification) == CR_LMSW)
+		to_cr0(cpu, (l1_cr0() & ~LMSW_BITS) | (CR_LMSW_SOURCE(qualification) & LMSW_BITS));
+	else
+		exit_unexpected(cpu, "vmcs01 asks for no such control-register access");
+}

@@ -1,0 +1,65 @@
+/* Exits of L1, and the means to finish one. vmcs01 is current in all of these. */
+#ifndef TURTLES_L1_EXIT_H
+#define TURTLES_L1_EXIT_H
+
+#include "cpu.h"
+
+/* Go on behind the instruction that exited; SDM "Interruptibility State" and "Pending Debug Exceptions". */
+void l1_skip_instruction(struct cpu *cpu);
+
+/* Give the guest whose VMCS is current an exception at its next entry. */
+void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code);
+static inline void inject_ud(void)
+{
+	inject_exception(VECTOR_UD, false, 0);
+}
+static inline void inject_gp(void)
+{
+	inject_exception(VECTOR_GP, true, 0);
+}
+
+/* L1's current privilege level, and whether it is in 64-bit code. */
+static inline unsigned l1_cpl(void)
+{
+	return vmread(ENC_guest_ss_access_rights) >> AR_DPL_SHIFT & 3;
+}
+static inline bool l1_in_64bit_code(void)
+{
+	return (vmread(ENC_guest_cs_access_rights) & AR_L) != 0;
+}
+
+/* Handlers; the guest may be L2 where L1 lets it do what only L0 must see. */
+void l1_cpuid_exit(struct cpu *cpu);
+void l1_rdmsr_exit(struct cpu *cpu);
+void l1_wrmsr_exit(struct cpu *cpu);
+/* RDMSR and WRMSR as L1 would execute them; false where it would get #GP. */
+bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
+bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
+void l1_cr_exit(struct cpu *cpu);
+void l1_io_exit(struct cpu *cpu);
+void l1_xsetbv_exit(struct cpu *cpu);
+void l1_invd_exit(struct cpu *cpu);
+void l1_getsec_exit(struct cpu *cpu);
+void l1_triple_fault_exit(struct cpu *cpu);
+
+/* vmcs01.c */
+void vmcs01_init(struct cpu *cpu);
+/* L0's own state into the current VMCS as its host state. */
+void vmcs_write_host_state(struct cpu *cpu);
+/* Start L1 in 32-bit protected mode as multiboot has it. */
+void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info);
+/* Which bits of L1's CR0 and CR4 L0 keeps: more of them while L1 is in VMX operation. */
+void vmcs01_update_cr_masks(struct cpu *cpu);
+/* CR0 or CR4 of L1 as L1 set it: the real one, with L0's bits out of the way. */
+u64 l1_cr0(void);
+u64 l1_cr4(void);
+void l1_set_cr0(u64 value);
+void l1_set_cr4(u64 value);
+
+/* The controls of vmcs01, which every vmcs02 must have too. */
+extern u32 controls01[CONTROL_GROUPS];
+/* L0's own bitmaps, the first page of each. */
+extern u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
+void bitmaps01_init(void);
+
+#endif

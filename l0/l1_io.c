@@ -1,0 +1,104 @@
+/* The ports that L0 keeps: its log, which is absent to L1, and the two that end a run. */
+#include "guest_memory.h"
+#include "l1_exit.h"
+
+/* SDM "Exit Qualification for I/O Instructions" */
+#define IO_SIZE(q) (((q) & 7) + 1)
+#define IO_IN BIT(3)
+#define IO_STRING BIT(4)
+#define IO_REP BIT(5)
+#define IO_PORT(q) ((u16)((q) >> 16))
+
+static void shutdown_byte(struct cpu *cpu, u8 byte)
+{
+	static const char wanted[] = TURTLES_SHUTDOWN_BYTES;
+
+	if (byte == (u8)wanted[cpu->shutdown_matched])
+		cpu->shutdown_matched++;
+	else
+		cpu->shutdown_matched = byte == (u8)wanted[0];
+	if (!wanted[cpu->shutdown_matched]) /* without a status before it: the guest did not say that it is well */
+		l0_stop(TURTLES_STATUS_FAILURE);
+}
+
+static void port_write(struct cpu *cpu, u16 port, u8 byte)
+{
+	if (port == TURTLES_PORT_EXIT)
+		l0_stop(byte);
+	else if (port == TURTLES_PORT_SHUTDOWN)
+		shutdown_byte(cpu, byte);
+}
+
+static bool is_kept(u16 port)
+{
+	return port == TURTLES_PORT_EXIT || port == TURTLES_PORT_SHUTDOWN ||
+	       (port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
+}
+
+/* An access may lie half on a port of L0's and half on one of L1's. */
+static u32 access_ports(struct cpu *cpu, u16 port, unsigned size, bool in, u32 value)
+{
+	u32 result = 0;
+
+	for (unsigned i = 0; i < size; i++, port++) {
+		u8 byte = (u8)(value >> 8 * i);
+
+		if (in)
+			byte = is_kept(port) ? 0xff : inb(port);
+		else if (is_kept(port))
+			port_write(cpu, port, byte);
+		else
+			outb(port, byte);
+		result |= (u32)byte << 8 * i;
+	}
+	return result;
+}
+
+static void write_accumulator(u64 *rax, u32 value, unsigned size)
+{
+	if (size == sizeof(u32))
+		*rax = value;
+	else
+		*rax = (*rax & ~BITS(8 * size - 1, 0)) | value;
+}
+
+/* One element of INS or OUTS; a REP runs the instruction again until its count is used up. */
+static bool string_element(struct cpu *cpu, u64 qualification)
+{
+	unsigned size = IO_SIZE(qualification);
+	bool in = qualification & IO_IN;
+	u64 linear = vmread(ENC_guest_linear_address);
+	u64 *index = &cpu->gpr[in ? GPR_rdi : GPR_rsi];
+	u32 value = 0;
+
+	if (!in && !l1_read_linear(cpu, linear, &value, size))
+		return false;
+	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
+	if (in && !l1_write_linear(cpu, linear, &value, size))
+		return false;
+	*index += vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size;
+	return true;
+}
+
+void l1_io_exit(struct cpu *cpu)
+{
+	u64 qualification = vmread(ENC_exit_qualification);
+	unsigned size = IO_SIZE(qualification);
+	u32 value;
+
+	if (qualification & IO_STRING) {
+		if (cpu->level == LEVEL_2)
+			exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
+		if (qualification & IO_REP && cpu->gpr[GPR_rcx] == 0) {
+			l1_skip_instruction(cpu);
+			return;
+		}
+		if (string_element(cpu, qualification) && !(qualification & IO_REP && --cpu->gpr[GPR_rcx]))
+			l1_skip_instruction(cpu);
+		return;
+	}
+	value = access_ports(cpu, IO_PORT(qualification), size, qualification & IO_IN, (u32)cpu->gpr[GPR_rax]);
+	if (qualification & IO_IN)
+		write_accumulator(&cpu->gpr[GPR_rax], value, size);
+	l1_skip_instruction(cpu);
+}

@@ -1,0 +1,276 @@
+#include "l1_memory.h"
+#include "cpu.h"
+#include "options.h"
+#include "print.h"
+#include "string.h"
+
+#define LOW_RAM_END 0xa0000ull
+#define SPARE_TABLES 128
+
+static struct l1_region regions[L1_REGIONS];
+static unsigned region_count;
+static u64 hole; /* a host page that nothing backs */
+static u64 ept01_root;
+static struct page_stack stack01;
+static struct ept_pages pages01;
+u64 eptp01;
+
+static u64 address_space_end(void)
+{
+	return BIT(host_caps.maxphyaddr);
+}
+
+static void insert_region(unsigned at, struct l1_region region)
+{
+	ASSERT(region_count < L1_REGIONS);
+	memmove(&regions[at + 1], &regions[at], (region_count - at) * sizeof(regions[0]));
+	regions[at] = region;
+	region_count++;
+}
+
+/* Cut the region that spans address in two there. */
+static unsigned split_at(u64 address)
+{
+	unsigned i = 0;
+
+	while (i < region_count && regions[i].end <= address)
+		i++;
+	if (i < region_count && regions[i].start < address) {
+		struct l1_region tail = regions[i];
+
+		tail.host += tail.absent ? 0 : address - tail.start;
+		tail.start = address;
+		regions[i].end = address;
+		insert_region(++i, tail);
+	}
+	return i;
+}
+
+/* Lay a region over what was there. */
+static void overlay(struct l1_region region)
+{
+	unsigned first, last;
+
+	if (region.start >= region.end)
+		return;
+	first = split_at(region.start);
+	last = split_at(region.end);
+	memmove(&regions[first], &regions[last], (region_count - last) * sizeof(regions[0]));
+	region_count -= last - first;
+	insert_region(first, region);
+}
+
+static void overlay_ram(u64 start, u64 end, u64 host)
+{
+	overlay((struct l1_region){ .start = start, .end = end, .host = host, .ram = true });
+}
+
+static void overlay_absent(u64 start, u64 end)
+{
+	overlay((struct l1_region){ .start = start, .end = end, .host = hole, .absent = true });
+}
+
+/* L1's RAM from 1 MiB up lies higher in the host by the offset, its low RAM right at the offset. */
+static void overlay_moved(const struct boot_info *boot, u64 offset)
+{
+	for (unsigned i = 0; i < boot->range_count; i++) {
+		const struct memory_range *range = &boot->range[i];
+
+		if (range->type != MULTIBOOT_RAM || range->start > MIB(1) || range->end < home.start)
+			continue;
+		if (home.start <= MIB(1) + offset)
+			l0_refuse("l1_offset=%lu leaves L1 no memory; this machine has %lu MiB below L0's own",
+				  (offset >> 20), (home.start >> 20));
+		overlay_ram(0, LOW_RAM_END, offset);
+		overlay_ram(MIB(1), home.start - offset, MIB(1) + offset);
+		overlay_absent(home.start - offset, home.end);
+		return;
+	}
+	l0_refuse("l1_offset needs a machine whose RAM is in one block from 1 MiB to L0's home");
+}
+
+static void lay_out(const struct boot_info *boot)
+{
+	regions[0] = (struct l1_region){ .start = 0, .end = address_space_end() };
+	region_count = 1;
+	for (unsigned i = 0; i < boot->range_count; i++) {
+		u64 start = ALIGN_UP(boot->range[i].start, PAGE_SIZE);
+
+		if (boot->range[i].type == MULTIBOOT_RAM)
+			overlay_ram(start, ALIGN_DOWN(boot->range[i].end, PAGE_SIZE), start);
+	}
+	if (options.l1_offset)
+		overlay_moved(boot, MIB(options.l1_offset));
+	else
+		overlay_absent(home.start, home.end);
+}
+
+unsigned l1_regions(const struct l1_region **table)
+{
+	*table = regions;
+	return region_count;
+}
+
+static const struct l1_region *find_region(u64 address10)
+{
+	for (unsigned i = 0; i < region_count; i++)
+		if (address10 < regions[i].end)
+			return &regions[i];
+	return NULL;
+}
+
+static unsigned max_level01(void)
+{
+	if (!options.ept01_large_pages)
+		return 1;
+	return capability(&host_caps, MSR_IA32_VMX_EPT_VPID_CAP) & EPT_CAP_1G ? 3 : 2;
+}
+
+/* The largest page around an address that lies within its region and is aligned in the host as well. */
+static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10)
+{
+	struct ept_leaf leaf = { .level = 1, .rights = EPT_RWX, .memory_type = region->ram ? MEMORY_WB : MEMORY_UC };
+	u64 distance = region->host - region->start;
+
+	if (region->absent) {
+		leaf.address = region->host;
+		return leaf;
+	}
+	for (unsigned level = max_level01(); level > 1; level--) {
+		u64 size = EPT_LEVEL_SIZE(level), base = ALIGN_DOWN(address10, size);
+
+		if (base >= region->start && base + size <= region->end && IS_ALIGNED(distance, size)) {
+			leaf.level = (u8)level;
+			break;
+		}
+	}
+	leaf.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level)) + distance;
+	return leaf;
+}
+
+static u64 map_at(u64 address10)
+{
+	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
+	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
+
+	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
+		/* Nothing is lost: what L1 uses comes back page by page, and so do watches at their next check. */
+		ept_table_clear(&pages01, ept01_root);
+		watch_forget_all();
+		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
+	}
+	return base + EPT_LEVEL_SIZE(leaf.level);
+}
+
+/* RAM is mapped ahead; devices at their first use. */
+static void map_ram(void)
+{
+	for (unsigned i = 0; i < region_count; i++)
+		for (u64 at = regions[i].start; regions[i].ram && at < regions[i].end;)
+			at = map_at(at);
+}
+
+u64 l1_memory_pages(u64 ram_bytes)
+{
+	u64 tables = SPARE_TABLES + ram_bytes / GIB(1) + (options.ept01_large_pages ? 0 : ram_bytes / MIB(2));
+
+	return tables + tables * sizeof(u64) / PAGE_SIZE + 1;
+}
+
+void l1_memory_init(const struct boot_info *boot)
+{
+	u64 tables = SPARE_TABLES + boot->ram_bytes / GIB(1) +
+		     (options.ept01_large_pages ? 0 : boot->ram_bytes / MIB(2));
+
+	hole = address_space_end() - PAGE_SIZE;
+	lay_out(boot);
+	page_stack_init(&stack01, &pages01, (unsigned)tables);
+	ept01_root = pages01.allocate(pages01.context);
+	eptp01 = ept01_root | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;
+	map_ram();
+}
+
+void *l1_pointer(u64 address10, u64 size)
+{
+	const struct l1_region *region = find_region(address10);
+
+	if (!region || !region->ram || address10 + size > region->end || address10 + size < address10)
+		return NULL;
+	return direct(address10 - region->start + region->host);
+}
+
+static u64 within_page(u64 address, u64 size)
+{
+	u64 left = PAGE_SIZE - address % PAGE_SIZE;
+
+	return size < left ? size : left;
+}
+
+void l1_read(u64 address10, void *to, u64 size)
+{
+	while (size) {
+		u64 part = within_page(address10, size);
+		const void *from = l1_pointer(address10, part);
+
+		if (from)
+			memcpy(to, from, part);
+		else
+			memset(to, 0xff, part);
+		address10 += part;
+		to = (char *)to + part;
+		size -= part;
+	}
+}
+
+void l1_write(u64 address10, const void *from, u64 size)
+{
+	while (size) {
+		u64 part = within_page(address10, size);
+		void *to = l1_pointer(address10, part);
+
+		if (to) {
+			watch_written(address10);
+			memcpy(to, from, part);
+		}
+		address10 += part;
+		from = (const char *)from + part;
+		size -= part;
+	}
+}
+
+bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf)
+{
+	(void)context;
+	if (address10 >= address_space_end())
+		return false;
+	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf)) {
+		map_at(address10);
+		return ept_table_lookup(&pages01, ept01_root, address10, leaf);
+	}
+	return true;
+}
+
+void ept01_protect(u64 address10, u8 rights)
+{
+	struct ept_leaf leaf;
+
+	ept01_lookup(NULL, address10, &leaf);
+	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
+		ept_table_clear(&pages01, ept01_root);
+		watch_forget_all();
+		map_at(address10);
+		ASSERT(ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights));
+	}
+	ASSERT(invept(INVEPT_single_context, eptp01) == VMX_SUCCEED);
+}
+
+void l1_ept_violation(struct cpu *cpu)
+{
+	u64 address10 = vmread(ENC_guest_physical_address);
+	struct ept_leaf leaf;
+
+	if (vmread(ENC_exit_qualification) & EPT_VIOLATION_WRITE)
+		watch_written(address10);
+	if (!ept01_lookup(NULL, address10, &leaf))
+		exit_unexpected(cpu, "an address beyond the physical-address width");
+}

@@ -1,0 +1,62 @@
+/* Finishing an exit of L1, and the exits that need a few lines only. */
+#include "l1_exit.h"
+#include "print.h"
+
+void l1_skip_instruction(struct cpu *cpu)
+{
+	u64 rip = vmread(ENC_guest_rip) + vmread(ENC_vm_exit_instruction_length);
+	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
+
+	(void)cpu;
+	if (UNLIKELY(rip >> 32) && !l1_in_64bit_code())
+		rip = (u32)rip;
+	vmwrite(ENC_guest_rip, rip);
+	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
+		vmwrite(ENC_guest_interruptibility_state,
+			interruptibility & ~(u64)(INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss));
+	if (UNLIKELY(vmread(ENC_guest_rflags) & RFLAGS_TF))
+		vmwrite(ENC_guest_pending_debug_exceptions, vmread(ENC_guest_pending_debug_exceptions) | DR6_BS);
+}
+
+void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code)
+{
+	bool real_mode = !(vmread(ENC_guest_cr0) & CR0_PE); /* which pushes no error codes */
+
+	has_error_code = has_error_code && !real_mode;
+	vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_hardware_exception << INTR_TYPE_SHIFT |
+		(has_error_code ? INTR_ERROR_CODE : 0) | (u64)vector);
+	if (has_error_code)
+		vmwrite(ENC_vm_entry_exception_error_code, error_code);
+}
+
+/* XCR0 is L1's; the CPU itself checks the value. SDM "XSETBV". */
+void l1_xsetbv_exit(struct cpu *cpu)
+{
+	u64 value = cpu->gpr[GPR_rdx] << 32 | (u32)cpu->gpr[GPR_rax];
+
+	if (l1_cpl() != 0 || !xsetbv_safe((u32)cpu->gpr[GPR_rcx], value))
+		inject_gp();
+	else
+		l1_skip_instruction(cpu);
+}
+
+/* Without write-back INVD could undo writes of L0's own that are still in the caches. */
+void l1_invd_exit(struct cpu *cpu)
+{
+	__asm__ volatile("wbinvd" : : : "memory");
+	l1_skip_instruction(cpu);
+}
+
+/* SMX is not offered. */
+void l1_getsec_exit(struct cpu *cpu)
+{
+	(void)cpu;
+	inject_ud();
+}
+
+void l1_triple_fault_exit(struct cpu *cpu)
+{
+	print("\nL1 shut down by a triple fault, rip %lx\n", vmread(ENC_guest_rip));
+	(void)cpu;
+	l0_stop(TURTLES_STATUS_FAILURE);
+}

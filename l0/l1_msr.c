@@ -1,0 +1,156 @@
+/* The MSRs that L0 keeps from L1; all others are L1's own and do not exit. */
+#include "vmcs_shadow/bitmaps.h"
+#include "l1_exit.h"
+#include "l1_memory.h"
+
+#define FEATURE_CONTROL_WRITABLE (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX)
+
+struct msr_rule {
+	u32 first, last;
+	bool read, write;
+};
+
+/* SDM "VMX Capability Reporting Facility" for the first two. The rest could reach L0's memory or clock. */
+static const struct msr_rule trapped[] = {
+	{ MSR_IA32_FEATURE_CONTROL, MSR_IA32_FEATURE_CONTROL, true, true },
+	{ MSR_VMX_FIRST, MSR_VMX_LAST, true, true },
+	{ MSR_IA32_TIME_STAMP_COUNTER, MSR_IA32_TIME_STAMP_COUNTER, false, true },
+	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, true, true },
+	{ MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE, false, true },
+	{ MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG, false, true },
+	{ MSR_IA32_RTIT_FIRST, MSR_IA32_RTIT_LAST, true, true },
+};
+
+void bitmaps01_init(void)
+{
+	msr_bitmap01 = pool_allocate(1);
+	io_bitmap_a01 = pool_allocate(1);
+	io_bitmap_b01 = pool_allocate(1);
+	for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
+		for (u32 msr = trapped[i].first; msr <= trapped[i].last; msr++) {
+			if (trapped[i].read)
+				msr_bitmap_trap(msr_bitmap01, msr, false);
+			if (trapped[i].write)
+				msr_bitmap_trap(msr_bitmap01, msr, true);
+		}
+	for (u16 port = 0; port < PORTS_PER_UART; port++)
+		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, (u16)(PORT_COM2 + port));
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_EXIT);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_SHUTDOWN);
+}
+
+static bool read_vmx_capability(struct cpu *cpu, u32 msr, u64 *value)
+{
+	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
+
+	if (!capability_present(caps12, msr))
+		return false;
+	*value = capability(caps12, (enum msr_number)msr);
+	return true;
+}
+
+/* Reads of MSRs outside the bitmaps' ranges arrive here too; the CPU knows which exist. */
+bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value)
+{
+	if (msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST)
+		return read_vmx_capability(cpu, msr, value);
+	if (msr >= MSR_IA32_RTIT_FIRST && msr <= MSR_IA32_RTIT_LAST)
+		return false;
+	if (msr == MSR_IA32_FEATURE_CONTROL) {
+		*value = cpu->feature_control;
+		return true;
+	}
+	if (!rdmsr_safe(msr, value))
+		return false;
+	if (msr == MSR_IA32_TSC_ADJUST || msr == MSR_IA32_TIME_STAMP_COUNTER)
+		*value += cpu->tsc_offset01;
+	return true;
+}
+
+/* SDM "Enabling and Entering VMX Operation": once locked, a write is #GP until reset. */
+static bool write_feature_control(struct cpu *cpu, u64 value)
+{
+	if (cpu->feature_control & FEATURE_CONTROL_LOCK || value & ~FEATURE_CONTROL_WRITABLE)
+		return false;
+	cpu->feature_control = value;
+	return true;
+}
+
+/*
+ * L0's own clock must not jump: L1's TSC moves by an offset, and what L2 sees moves with it. Called with L2's VMCS
+ * current when L2 itself writes the MSR.
+ */
+static void move_tsc(struct cpu *cpu, u64 by)
+{
+	cpu->tsc_offset01 += by;
+	for (unsigned i = 0; i < cpu->nested.slot_count; i++)
+		field_set_add(&cpu->nested.slots[i].vmcs12.dirty, F_tsc_offset);
+	vmwrite(ENC_tsc_offset, vmread(ENC_tsc_offset) + by);
+	if (cpu->level == LEVEL_1)
+		return;
+	ASSERT(vmptrld(cpu->vmcs01) == VMX_SUCCEED);
+	vmwrite(ENC_tsc_offset, cpu->tsc_offset01);
+	ASSERT(vmptrld(cpu->nested.current->vmcs02) == VMX_SUCCEED);
+}
+
+/* The APIC's page takes the place of memory: over L0's home L1 would cut L0 off from its own. */
+static bool write_apic_base(u64 value)
+{
+	u64 page = value & APIC_BASE_ADDRESS;
+
+	if (page < home.end && page + PAGE_SIZE > home.start)
+		return false;
+	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
+}
+
+bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
+{
+	if (msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST)
+		return false; /* read-only */
+	if (msr >= MSR_IA32_RTIT_FIRST && msr <= MSR_IA32_RTIT_LAST)
+		return false;
+	switch (msr) {
+	case MSR_IA32_FEATURE_CONTROL:
+		return write_feature_control(cpu, value);
+	case MSR_IA32_TIME_STAMP_COUNTER:
+		move_tsc(cpu, value - (rdtsc() + cpu->tsc_offset01));
+		return true;
+	case MSR_IA32_TSC_ADJUST: {
+		u64 adjust;
+
+		if (!rdmsr_safe(msr, &adjust))
+			return false;
+		move_tsc(cpu, value - (adjust + cpu->tsc_offset01));
+		return true;
+	}
+	case MSR_IA32_APIC_BASE:
+		return write_apic_base(value);
+	case MSR_IA32_BIOS_UPDT_TRIG:
+		return true; /* as on a CPU that has this microcode already: no update is loaded */
+	default:
+		return wrmsr_safe(msr, value);
+	}
+}
+
+void l1_rdmsr_exit(struct cpu *cpu)
+{
+	u64 value;
+
+	if (l1_cpl() != 0 || !l1_rdmsr(cpu, (u32)cpu->gpr[GPR_rcx], &value)) {
+		inject_gp();
+		return;
+	}
+	cpu->gpr[GPR_rax] = (u32)value;
+	cpu->gpr[GPR_rdx] = value >> 32;
+	l1_skip_instruction(cpu);
+}
+
+void l1_wrmsr_exit(struct cpu *cpu)
+{
+	u64 value = cpu->gpr[GPR_rdx] << 32 | (u32)cpu->gpr[GPR_rax];
+
+	if (l1_cpl() != 0 || !l1_wrmsr(cpu, (u32)cpu->gpr[GPR_rcx], value))
+		inject_gp();
+	else
+		l1_skip_instruction(cpu);
+}

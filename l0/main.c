@@ -1,0 +1,122 @@
+/* L0's start, from the boot loader to L1's first instruction. */
+#include "boot_info.h"
+#include "l1_exit.h"
+#include "l1_memory.h"
+#include "options.h"
+#include "payload.h"
+#include "print.h"
+#include "serial.h"
+#include "string.h"
+#include "test_fault.h"
+#include "version.h"
+
+NORETURN void l0_main(u32 magic, u32 info);
+
+struct vmx_capabilities host_caps;
+static struct boot_info boot;
+
+static void probe_capabilities(void)
+{
+	u32 address_sizes = cpuid(0x80000008, 0).eax;
+
+	if (!(cpuid(1, 0).ecx & CPUID1_ECX_VMX))
+		l0_refuse("this CPU has no VMX (CPUID.1:ECX.VMX), which L0 needs; choose a CPU model that has it");
+	for (u32 i = 0; i < VMX_CAPABILITY_MSRS; i++)
+		if (rdmsr_safe(MSR_VMX_FIRST + i, &host_caps.msr[i]))
+			host_caps.present |= 1u << i;
+	host_caps.maxphyaddr = (u8)address_sizes;
+	host_caps.page1g = cpuid(0x80000001, 0).edx & CPUID_EXT1_EDX_PAGE1G;
+	if (capabilities_missing(&host_caps))
+		l0_refuse("this CPU's VMX lacks \"%s\", which L0 needs; choose a CPU model that has it",
+			  capabilities_missing(&host_caps));
+}
+
+/* SDM "Enabling and Entering VMX Operation" */
+static void enable_vmx(struct cpu *cpu)
+{
+	u32 *region = pool_allocate(1);
+	u64 enable = FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX;
+
+	cpu->feature_control = rdmsr(MSR_IA32_FEATURE_CONTROL);
+	if (!(cpu->feature_control & FEATURE_CONTROL_LOCK))
+		wrmsr(MSR_IA32_FEATURE_CONTROL, cpu->feature_control | enable);
+	else if (!(cpu->feature_control & FEATURE_CONTROL_VMXON_OUTSIDE_SMX))
+		l0_refuse("the firmware has locked VMX off (IA32_FEATURE_CONTROL); switch it on in the set-up");
+	write_cr0((read_cr0() | capability(&host_caps, MSR_IA32_VMX_CR0_FIXED0) | CR0_WP) &
+		  capability(&host_caps, MSR_IA32_VMX_CR0_FIXED1));
+	write_cr4((read_cr4() | capability(&host_caps, MSR_IA32_VMX_CR4_FIXED0) |
+		   (cpuid(1, 0).ecx & CPUID1_ECX_XSAVE ? CR4_OSXSAVE : 0)) &
+		  capability(&host_caps, MSR_IA32_VMX_CR4_FIXED1));
+	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+	if (vmxon(home_physical(region)) != VMX_SUCCEED)
+		l0_panic("VMXON failed");
+}
+
+/* A field exists if VMREAD knows it. */
+static void probe_fields(void)
+{
+	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
+		u64 value;
+
+		if (vmread_checked(vmcs_field[f].encoding, &value) == VMX_SUCCEED)
+			field_set_add(&host_caps.fields, (enum vmcs_field)f);
+	}
+}
+
+static struct cpu *cpu_create(unsigned number)
+{
+	struct cpu *cpu = pool_allocate(ALIGN_UP(sizeof(struct cpu), PAGE_SIZE) / PAGE_SIZE);
+
+	cpu->number = number;
+	cpus[number] = cpu;
+	cpu_count++;
+	return cpu;
+}
+
+/* What L0 takes beyond its image: fixed at start, whatever L1 does. */
+static u64 memory_wanted(void)
+{
+	u64 page_tables = boot.ram_bytes / GIB(1) * 2 + 64;
+	u64 per_cpu = sizeof(struct cpu) / PAGE_SIZE + 8;
+	u64 pages = page_tables + per_cpu + l1_memory_pages(boot.ram_bytes) + nested_memory_pages(boot.ram_bytes);
+
+	return pages * PAGE_SIZE;
+}
+
+static void print_start(void)
+{
+	print("Turtles L0 %s\n", TURTLES_COMMIT);
+	print("home %lx to %lx, %lu KiB of it free; image %lu KiB; EPTP01 %lx\n", home.start,
+	      home.end, pool_free_pages() * 4,
+	      (home.end - home.start) >> 10, eptp01);
+	options_print();
+}
+
+void l0_main(u32 magic, u32 info)
+{
+	struct payload payload;
+	struct cpu *cpu;
+
+	serial_init(PORT_COM2);
+	print_to_port(PORT_COM2);
+	cpu_tables_init(0); /* from here on L0 can tell its own faults */
+	boot_info_copy(&boot, magic, info);
+	options_parse(boot.command_line);
+	probe_capabilities();
+	memory_init(&boot, memory_wanted());
+
+	cpu = cpu_create(0);
+	enable_vmx(cpu);
+	bitmaps01_init();
+	l1_memory_init(&boot);
+	vmcs01_init(cpu);
+	probe_fields();
+	nested_init(cpu, boot.ram_bytes);
+	print_start();
+
+	payload = payload_load(&boot);
+	vmcs01_start_multiboot(cpu, payload.entry, payload.info);
+	test_fault(cpu);
+	stats_init(cpu);
+	cpu_run(cpu);
+}

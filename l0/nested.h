@@ -1,0 +1,116 @@
+/* Nested VMX: what L0 keeps of L1's VMX operation, and the doors between the files that serve it. */
+#ifndef TURTLES_NESTED_H
+#define TURTLES_NESTED_H
+
+#include "vmcs_shadow/entry_check.h"
+#include "ept_merge/ept02.h"
+#include "memory.h"
+#include "vmcs_shadow/merge.h"
+
+#define VMCS02_SLOTS_MAX 64
+#define EPT02_SLOTS_MAX 64
+#define VPID02_SLOTS 64
+
+/* A page of L1's that L0 holds a merged copy of: L1's next write to it is seen through EPT01. */
+struct watch {
+	u64 address10;
+	bool set;      /* address10 is meant */
+	bool armed;    /* EPT01 forbids writing it; the copy is good */
+	bool mapped02; /* some EPT02 may let L2 write it */
+};
+
+enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_PAGES };
+
+/* One VMCS of L1's that is active, and the VMCS that the CPU runs in its place. */
+struct vmcs_slot {
+	struct vmcs12 vmcs12;
+	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
+	u64 vmcs02;  /* host physical */
+	bool launched02;
+	bool prepared02; /* host state and other constants are in vmcs02 */
+	bool checked;    /* controls and host state passed the checks as they stand */
+	bool checked_long_mode;
+	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
+	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
+	struct ept02 *ept02;
+	u64 eptp02;
+	u16 vpid02;
+	u64 *merged[MERGED_PAGES];
+	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
+	struct watch watch[MERGED_PAGES];
+	u64 used;
+};
+
+struct nested {
+	bool vmxon;
+	u64 vmxon_pointer;
+	struct vmcs_slot *current; /* NULL: no current VMCS */
+	struct vmcs_slot *slots;
+	unsigned slot_count;
+	u64 clock;
+	struct vmx_capabilities caps12;
+	struct ept_features features12;
+	struct ept02_cache ept02;
+	struct ept02 ept02_slots[EPT02_SLOTS_MAX];
+	struct page_stack ept02_stack;
+	struct ept_pages ept02_pages;
+	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
+	u64 evictions;
+};
+
+struct cpu;
+
+#define VPID01 1
+#define VPID02_FIRST 2
+
+/* nested_state.c: the slots. */
+void nested_init(struct cpu *cpu, u64 ram_bytes);
+u64 nested_memory_pages(u64 ram_bytes);
+/* The slot of a VMCS of L1's: the one it has, or a new one, its contents read from L1's memory. */
+struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12);
+struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12);
+/* Write the vmcs12 back to L1's memory and free the slot; SDM "VMCLEAR". */
+void slot_release(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_vmxoff(struct cpu *cpu);
+
+/* nested_insn.c: L1's VMX instructions. */
+void nested_vmxon_exit(struct cpu *cpu);
+void nested_vmxoff_exit(struct cpu *cpu);
+void nested_vmclear_exit(struct cpu *cpu);
+void nested_vmptrld_exit(struct cpu *cpu);
+void nested_vmptrst_exit(struct cpu *cpu);
+void nested_vmread_exit(struct cpu *cpu);
+void nested_vmwrite_exit(struct cpu *cpu);
+void nested_vmlaunch_exit(struct cpu *cpu);
+void nested_vmresume_exit(struct cpu *cpu);
+void nested_invept_exit(struct cpu *cpu);
+void nested_invvpid_exit(struct cpu *cpu);
+void nested_vmcall_exit(struct cpu *cpu);
+void nested_vmfunc_exit(struct cpu *cpu);
+void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
+
+/* nested_run.c: into L2 and out of it. */
+void nested_enter(struct cpu *cpu, bool launch);
+void nested_exit(struct cpu *cpu, u32 full_reason);
+/* Hand the exit at hand to L1 with this reason and qualification. */
+void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
+/* Run L2 again after an exit of L0's own. */
+void nested_resume(struct cpu *cpu);
+/* An NMI that hit L0 while L2 was to run, and that L1 wants as an exit. */
+void nested_reflect_nmi(struct cpu *cpu);
+/* Fetch what is still only in vmcs02. */
+void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
+
+/* nested_ept.c */
+void nested_ept_violation(struct cpu *cpu, u64 qualification);
+void nested_ept_misconfiguration(struct cpu *cpu);
+/* The EPTP for vmcs02 as vmcs12 stands; 0 and *field if L1 named tables that cannot be. */
+u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
+u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
+/* INVVPID by L1, its operands checked. */
+void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
+
+/* nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. */
+void nested_bitmaps_refresh(struct vmcs_slot *slot);
+
+#endif

@@ -1,0 +1,158 @@
+/* L2's EPT violations, the EPTP and VPID that L2 runs with, INVVPID. */
+#include "cpu.h"
+#include "l1_memory.h"
+#include "options.h"
+
+static bool read_entry12(void *context, u64 address10, u64 *entry)
+{
+	const u64 *at = l1_pointer(address10, sizeof(*entry));
+
+	(void)context;
+	if (!at)
+		return false;
+	*entry = *at;
+	return true;
+}
+
+static bool set_bits12(void *context, u64 address10, u64 bits)
+{
+	u64 *at = l1_pointer(address10, sizeof(bits));
+
+	(void)context;
+	if (!at)
+		return false;
+	watch_written(address10);
+	__atomic_fetch_or(at, bits, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+static const struct ept_memory memory12 = { NULL, read_entry12, set_bits12 };
+static const struct ept01_view view01 = { NULL, ept01_lookup };
+
+static struct ept02 *ept02_of(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+
+	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12))
+		slot->ept02 = ept02_get(&cpu->nested.ept02, eptp12);
+	return slot->ept02;
+}
+
+static bool has_ept12(const struct vmcs_slot *slot)
+{
+	return vmcs12_controls(&slot->vmcs12, CONTROLS_proc2) & PROC2_enable_ept;
+}
+
+u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct ept02 *ept02;
+	u64 eptp02;
+
+	if (!has_ept12(slot))
+		return eptp01; /* L1 shadows L2's paging itself: L2-physical is L1-physical */
+	ept02 = ept02_of(cpu, slot);
+	if (!options.ept02_cache)
+		ept02_drop(&cpu->nested.ept02, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	eptp02 = ept02_eptp(ept02);
+	if (ept02->invalidate) {
+		ASSERT(invept(INVEPT_single_context, eptp02) == VMX_SUCCEED);
+		ept02->invalidate = false;
+	}
+	return eptp02;
+}
+
+/* SDM "Exit Qualification for EPT Violations": the access as the CPU saw it, the rights as EPT12 has them. */
+static u64 qualification12(u64 qualification02, u8 rights12)
+{
+	return (qualification02 & ~EPT_VIOLATION_ENTRY_RWX) | (u64)rights12 << EPT_VIOLATION_ENTRY_SHIFT;
+}
+
+static u8 access_of(u64 qualification)
+{
+	return (u8)(qualification & EPT_VIOLATION_ACCESS); /* the bits stand where EPT_READ, WRITE, EXECUTE do */
+}
+
+/* L2 touched what EPT12 allows and EPT01 does not: a watched page, or EPT01 has yet to be filled there. */
+static void denied_by_ept01(struct cpu *cpu, u64 address10, u8 access)
+{
+	struct ept_leaf leaf;
+
+	if (access & EPT_WRITE)
+		watch_written(address10);
+	if (!ept01_lookup(NULL, address10, &leaf) || (access & ~leaf.rights))
+		exit_unexpected(cpu, "EPT01 denies L2 an access that EPT12 allows");
+}
+
+static void note_mapping(u64 address10, const struct ept_leaf *leaf)
+{
+	struct ept_leaf leaf10 = *leaf;
+
+	leaf10.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf->level));
+	watch_mapped02(&leaf10);
+}
+
+/* Without EPT12 the violation is of EPT01's alone. */
+static void violation_without_ept12(struct cpu *cpu, u64 address, u8 access)
+{
+	denied_by_ept01(cpu, address, access);
+}
+
+void nested_ept_violation(struct cpu *cpu, u64 qualification)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	u64 address20 = vmread(ENC_guest_physical_address);
+	u8 access = access_of(qualification);
+	struct ept02_result result;
+
+	if (!has_ept12(slot)) {
+		violation_without_ept12(cpu, address20, access);
+		nested_resume(cpu);
+		return;
+	}
+	for (;;) {
+		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
+				    address20, access, &cpu->nested.features12, &memory12, &view01);
+		if (result.fill != EPT02_DENIED01)
+			break;
+		denied_by_ept01(cpu, result.address10, access);
+	}
+	if (result.fill == EPT02_FILLED) {
+		note_mapping(result.address10, &result.leaf);
+		nested_resume(cpu);
+	} else if (result.fill == EPT02_VIOLATION12) {
+		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result.rights12));
+	} else {
+		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
+	}
+}
+
+/* EPT01 and EPT02 are L0's own and never malformed. */
+void nested_ept_misconfiguration(struct cpu *cpu)
+{
+	exit_unexpected(cpu, "the CPU finds EPT02 misconfigured");
+}
+
+u16 nested_vpid02(struct cpu *cpu, u16 vpid12)
+{
+	unsigned place = vpid12 % VPID02_SLOTS;
+
+	if (!options.vpid02 || !vpid12)
+		return 0;
+	if (cpu->nested.vpid12_of[place] != vpid12) {
+		cpu->nested.vpid12_of[place] = vpid12;
+		ASSERT(invvpid(INVVPID_single_context, (u16)(VPID02_FIRST + place), 0) == VMX_SUCCEED);
+	}
+	return (u16)(VPID02_FIRST + place);
+}
+
+void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address)
+{
+	unsigned place = vpid12 % VPID02_SLOTS;
+
+	if (!options.vpid02)
+		return; /* every entry and exit flushes */
+	if (type == INVVPID_all_contexts)
+		ASSERT(invvpid(type, 0, 0) == VMX_SUCCEED);
+	else if (cpu->nested.vpid12_of[place] == vpid12)
+		ASSERT(invvpid(type, (u16)(VPID02_FIRST + place), address) == VMX_SUCCEED);
+}

@@ -1,0 +1,396 @@
+/* L1's VMX instructions: gather the operands, ask the pure code, apply its answer. SDM "VMX Instruction Reference". */
+#include "guest_memory.h"
+#include "l1_exit.h"
+#include "l1_memory.h"
+
+/* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
+void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
+{
+	u64 rflags = vmread(ENC_guest_rflags) & ~RFLAGS_VMX_OUTCOME;
+
+	if (outcome == VMX_FAIL_VALID && !cpu->nested.current)
+		outcome = VMX_FAIL_INVALID;
+	if (outcome == VMX_FAIL_VALID) {
+		vmcs12_learn(&cpu->nested.current->vmcs12, F_vm_instruction_error, number);
+		rflags |= RFLAGS_ZF;
+	} else if (outcome == VMX_FAIL_INVALID) {
+		rflags |= RFLAGS_CF;
+	}
+	vmwrite(ENC_guest_rflags, rflags);
+	l1_skip_instruction(cpu);
+}
+
+static void succeed(struct cpu *cpu)
+{
+	nested_complete(cpu, VMX_SUCCEED, 0);
+}
+
+static void fail(struct cpu *cpu, u32 number)
+{
+	nested_complete(cpu, VMX_FAIL_VALID, number);
+}
+
+/* What comes before all else: in VMX operation (else #UD), at CPL 0 (else #GP). The CPU has checked the mode. */
+static bool may_execute(struct cpu *cpu)
+{
+	if (UNLIKELY(!cpu->nested.vmxon))
+		inject_ud();
+	else if (UNLIKELY(l1_cpl() != 0))
+		inject_gp();
+	else
+		return true;
+	return false;
+}
+
+static struct vmx_operand decode(struct cpu *cpu)
+{
+	cpu->gpr[GPR_rsp] = vmread(ENC_guest_rsp);
+	return operand_decode((u32)vmread(ENC_vm_exit_instruction_information), vmread(ENC_exit_qualification), cpu->gpr);
+}
+
+static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, void *to, unsigned size)
+{
+	u64 linear;
+
+	return l1_operand_address(cpu, operand, size, false, &linear) && l1_read_linear(cpu, linear, to, size);
+}
+
+static bool write_operand(struct cpu *cpu, const struct vmx_operand *operand, const void *from, unsigned size)
+{
+	u64 linear;
+
+	return l1_operand_address(cpu, operand, size, true, &linear) && l1_write_linear(cpu, linear, from, size);
+}
+
+/* A pointer to a VMCS or VMXON region: page-aligned and within the physical-address width. */
+static bool region_pointer_valid(struct cpu *cpu, u64 pointer)
+{
+	return IS_ALIGNED(pointer, PAGE_SIZE) && !(pointer >> cpu->nested.caps12.maxphyaddr);
+}
+
+static u32 region_revision(u64 pointer)
+{
+	struct vmcs_region_header header;
+
+	l1_read(pointer, &header, sizeof(header));
+	return header.revision;
+}
+
+static u32 own_revision(struct cpu *cpu)
+{
+	return (u32)(capability(&cpu->nested.caps12, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+}
+
+static bool fixed_bits_hold(struct cpu *cpu, u64 value, enum msr_number fixed0, enum msr_number fixed1)
+{
+	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
+
+	return !(capability(caps12, fixed0) & ~value) && !(value & ~capability(caps12, fixed1));
+}
+
+/* SDM "VMXON": what is #GP outside VMX operation. */
+static bool vmxon_permitted(struct cpu *cpu)
+{
+	u64 enabled = FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX;
+
+	return l1_cpl() == 0 && (cpu->feature_control & enabled) == enabled &&
+	       fixed_bits_hold(cpu, l1_cr0(), MSR_IA32_VMX_CR0_FIXED0, MSR_IA32_VMX_CR0_FIXED1) &&
+	       fixed_bits_hold(cpu, l1_cr4(), MSR_IA32_VMX_CR4_FIXED0, MSR_IA32_VMX_CR4_FIXED1);
+}
+
+static void enter_vmx_operation(struct cpu *cpu, u64 pointer)
+{
+	cpu->nested.vmxon = true;
+	cpu->nested.vmxon_pointer = pointer;
+	cpu->nested.current = NULL;
+	vmcs01_update_cr_masks(cpu);
+	l1_set_cr0(l1_cr0());
+}
+
+void nested_vmxon_exit(struct cpu *cpu)
+{
+	struct vmx_operand operand = decode(cpu);
+	u64 pointer;
+
+	if (!(l1_cr4() & CR4_VMXE)) {
+		inject_ud();
+	} else if (cpu->nested.vmxon) {
+		if (l1_cpl() != 0)
+			inject_gp();
+		else
+			fail(cpu, VMERR_vmxon_in_root);
+	} else if (!vmxon_permitted(cpu)) {
+		inject_gp();
+	} else if (read_operand(cpu, &operand, &pointer, sizeof(pointer))) {
+		if (!region_pointer_valid(cpu, pointer) || region_revision(pointer) != own_revision(cpu)) {
+			nested_complete(cpu, VMX_FAIL_INVALID, 0);
+			return;
+		}
+		enter_vmx_operation(cpu, pointer);
+		succeed(cpu);
+	}
+}
+
+void nested_vmxoff_exit(struct cpu *cpu)
+{
+	if (!may_execute(cpu))
+		return;
+	nested_vmxoff(cpu);
+	succeed(cpu);
+}
+
+/* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */
+static void clear_in_memory(u64 pointer)
+{
+	u64 launched = 0;
+
+	l1_write(pointer + offsetof(struct vmcs12_image, launched), &launched, sizeof(launched));
+}
+
+void nested_vmclear_exit(struct cpu *cpu)
+{
+	struct vmx_operand operand;
+	struct vmcs_slot *slot;
+	u64 pointer;
+
+	if (!may_execute(cpu))
+		return;
+	operand = decode(cpu);
+	if (!read_operand(cpu, &operand, &pointer, sizeof(pointer)))
+		return;
+	if (!region_pointer_valid(cpu, pointer)) {
+		fail(cpu, VMERR_vmclear_invalid_address);
+	} else if (pointer == cpu->nested.vmxon_pointer) {
+		fail(cpu, VMERR_vmclear_vmxon_pointer);
+	} else {
+		slot = slot_find(cpu, pointer);
+		if (slot)
+			slot_release(cpu, slot);
+		else
+			clear_in_memory(pointer);
+		succeed(cpu);
+	}
+}
+
+void nested_vmptrld_exit(struct cpu *cpu)
+{
+	struct vmx_operand operand;
+	u64 pointer;
+
+	if (!may_execute(cpu))
+		return;
+	operand = decode(cpu);
+	if (!read_operand(cpu, &operand, &pointer, sizeof(pointer)))
+		return;
+	if (!region_pointer_valid(cpu, pointer)) {
+		fail(cpu, VMERR_vmptrld_invalid_address);
+	} else if (pointer == cpu->nested.vmxon_pointer) {
+		fail(cpu, VMERR_vmptrld_vmxon_pointer);
+	} else if (region_revision(pointer) != own_revision(cpu)) {
+		fail(cpu, VMERR_vmptrld_incorrect_revision);
+	} else {
+		cpu->nested.current = slot_activate(cpu, pointer);
+		succeed(cpu);
+	}
+}
+
+void nested_vmptrst_exit(struct cpu *cpu)
+{
+	struct vmx_operand operand;
+	u64 pointer;
+
+	if (!may_execute(cpu))
+		return;
+	operand = decode(cpu);
+	pointer = cpu->nested.current ? cpu->nested.current->vmptr12 : VMCS_NO_POINTER;
+	if (write_operand(cpu, &operand, &pointer, sizeof(pointer)))
+		succeed(cpu);
+}
+
+/* The value of a register operand; RSP is in the VMCS. Outside 64-bit mode registers have 32 bits. */
+static u64 register_value(struct cpu *cpu, enum gpr gpr)
+{
+	u64 value = UNLIKELY(gpr == GPR_rsp) ? vmread(ENC_guest_rsp) : cpu->gpr[gpr];
+
+	return LIKELY(l1_in_64bit_code()) ? value : (u32)value;
+}
+
+static void set_register(struct cpu *cpu, enum gpr gpr, u64 value)
+{
+	if (UNLIKELY(!l1_in_64bit_code()))
+		value = (u32)value;
+	if (UNLIKELY(gpr == GPR_rsp))
+		vmwrite(ENC_guest_rsp, value);
+	else
+		cpu->gpr[gpr] = value;
+}
+
+static unsigned register_size(void)
+{
+	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
+}
+
+static void fetch_if_stale(struct cpu *cpu, u64 encoding)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, vmcs_field_of_half(encoding))))
+		nested_fetch_stale(cpu, slot);
+}
+
+/* SDM's tables of instruction information: the register forms of VMREAD and VMWRITE need nothing decoded in full. */
+#define INFO_IS_REGISTER BIT(10)
+#define INFO_REGISTER1(i) ((enum gpr)((i) >> 3 & 0xf))
+#define INFO_REGISTER2(i) ((enum gpr)((i) >> 28 & 0xf))
+
+void nested_vmread_exit(struct cpu *cpu)
+{
+	u32 information, number = 0;
+	u64 encoding, value = 0;
+	enum vmx_outcome outcome;
+
+	if (!may_execute(cpu))
+		return;
+	if (UNLIKELY(!cpu->nested.current)) {
+		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+		return;
+	}
+	information = (u32)vmread(ENC_vm_exit_instruction_information);
+	encoding = register_value(cpu, INFO_REGISTER2(information));
+	fetch_if_stale(cpu, encoding);
+	outcome = vmcs12_vmread(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, &value, &number);
+	if (outcome == VMX_SUCCEED && LIKELY(information & INFO_IS_REGISTER)) {
+		set_register(cpu, INFO_REGISTER1(information), value);
+	} else if (outcome == VMX_SUCCEED) {
+		struct vmx_operand operand = decode(cpu);
+
+		if (!write_operand(cpu, &operand, &value, register_size()))
+			return;
+	}
+	nested_complete(cpu, outcome, number);
+}
+
+void nested_vmwrite_exit(struct cpu *cpu)
+{
+	u32 information, number = 0;
+	u64 encoding, value = 0;
+	enum vmx_outcome outcome;
+
+	if (!may_execute(cpu))
+		return;
+	if (UNLIKELY(!cpu->nested.current)) {
+		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+		return;
+	}
+	information = (u32)vmread(ENC_vm_exit_instruction_information);
+	encoding = register_value(cpu, INFO_REGISTER2(information));
+	if (LIKELY(information & INFO_IS_REGISTER)) {
+		value = register_value(cpu, INFO_REGISTER1(information));
+	} else {
+		struct vmx_operand operand = decode(cpu);
+
+		if (!read_operand(cpu, &operand, &value, register_size()))
+			return;
+	}
+	fetch_if_stale(cpu, encoding);
+	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
+	nested_complete(cpu, outcome, number);
+}
+
+static void enter(struct cpu *cpu, bool launch)
+{
+	if (may_execute(cpu))
+		nested_enter(cpu, launch);
+}
+
+void nested_vmlaunch_exit(struct cpu *cpu)
+{
+	enter(cpu, true);
+}
+
+void nested_vmresume_exit(struct cpu *cpu)
+{
+	enter(cpu, false);
+}
+
+/* INVEPT and INVVPID take a type in a register and 128 bits in memory. */
+static bool invalidation_operands(struct cpu *cpu, u64 *type, struct invalidation_descriptor *descriptor)
+{
+	struct vmx_operand operand = decode(cpu);
+
+	*type = register_value(cpu, operand.register2);
+	return read_operand(cpu, &operand, descriptor, sizeof(*descriptor));
+}
+
+/* Is the type one that the capability MSR reports, given the bit of type 0? */
+static bool type_supported(struct cpu *cpu, u64 type, u64 first_bit)
+{
+	return type < 4 && capability(&cpu->nested.caps12, MSR_IA32_VMX_EPT_VPID_CAP) & first_bit << type;
+}
+
+void nested_invept_exit(struct cpu *cpu)
+{
+	struct invalidation_descriptor descriptor;
+	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
+	u64 ept = capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), type;
+
+	if (!(ept & EPT_CAP_INVEPT)) {
+		inject_ud();
+		return;
+	}
+	if (!may_execute(cpu) || !invalidation_operands(cpu, &type, &descriptor))
+		return;
+	if (!type_supported(cpu, type, EPT_CAP_INVEPT_SINGLE >> INVEPT_single_context) ||
+	    (type == INVEPT_single_context && !eptp_valid(descriptor.low, ept, caps12->maxphyaddr))) {
+		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
+		return;
+	}
+	if (type == INVEPT_single_context)
+		ept02_drop(&cpu->nested.ept02, descriptor.low);
+	else
+		ept02_drop_all(&cpu->nested.ept02);
+	succeed(cpu);
+}
+
+static bool invvpid_valid(u64 type, const struct invalidation_descriptor *descriptor)
+{
+	if (descriptor->low >> 16)
+		return false;
+	if (type == INVVPID_all_contexts)
+		return true;
+	return (u16)descriptor->low != 0 &&
+	       (type != INVVPID_individual_address || is_canonical(descriptor->high, 48));
+}
+
+void nested_invvpid_exit(struct cpu *cpu)
+{
+	struct invalidation_descriptor descriptor;
+	u64 type;
+
+	if (!(capability(&cpu->nested.caps12, MSR_IA32_VMX_EPT_VPID_CAP) & VPID_CAP_INVVPID)) {
+		inject_ud();
+		return;
+	}
+	if (!may_execute(cpu) || !invalidation_operands(cpu, &type, &descriptor))
+		return;
+	if (!type_supported(cpu, type, VPID_CAP_INVVPID_INDIVIDUAL) || !invvpid_valid(type, &descriptor)) {
+		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
+		return;
+	}
+	nested_invvpid(cpu, type, (u16)descriptor.low, descriptor.high);
+	succeed(cpu);
+}
+
+/* SDM "VMCALL": in VMX root operation without a dual monitor it fails; outside VMX operation it is #UD. */
+void nested_vmcall_exit(struct cpu *cpu)
+{
+	if (may_execute(cpu))
+		fail(cpu, VMERR_vmcall_in_root);
+}
+
+/* SDM "VMFUNC": #UD outside VMX non-root operation, which L1 believes it is. */
+void nested_vmfunc_exit(struct cpu *cpu)
+{
+	(void)cpu;
+	inject_ud();
+}

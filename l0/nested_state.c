@@ -1,0 +1,169 @@
+/* The VMCSs that L1 keeps active, each in a slot with the VMCS that the CPU runs for it. */
+#include "cpu.h"
+#include "l1_exit.h"
+#include "l1_memory.h"
+#include "options.h"
+#include "string.h"
+
+#define PAGES_PER_SLOT (MERGED_PAGES + 1)
+
+static u64 ept02_table_pages(u64 ram_bytes)
+{
+	/* Enough to map all of L1's memory once in 4 KiB pages, and what every EPT02 needs to be there at all. */
+	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 256;
+}
+
+static u64 slot_table_pages(void)
+{
+	return ALIGN_UP(options.vmcs02_slots * sizeof(struct vmcs_slot), PAGE_SIZE) / PAGE_SIZE;
+}
+
+u64 nested_memory_pages(u64 ram_bytes)
+{
+	u64 tables = ept02_table_pages(ram_bytes);
+
+	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
+	       options.vmcs02_slots * PAGES_PER_SLOT;
+}
+
+static void init_slot(struct vmcs_slot *slot)
+{
+	slot->vmptr12 = VMCS_NO_POINTER;
+	slot->vmcs02 = home_physical(pool_allocate(1));
+	for (unsigned i = 0; i < MERGED_PAGES; i++)
+		slot->merged[i] = pool_allocate(1);
+}
+
+static struct ept_features ept_features_of(const struct vmx_capabilities *caps12)
+{
+	u64 ept = capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP);
+
+	return (struct ept_features){
+		.maxphyaddr = caps12->maxphyaddr, .execute_only = ept & EPT_CAP_EXECUTE_ONLY,
+		.page2m = ept & EPT_CAP_2M, .page1g = ept & EPT_CAP_1G, .accessed_dirty = ept & EPT_CAP_ACCESSED_DIRTY,
+	};
+}
+
+static u8 max_level02(void)
+{
+	u64 ept = capability(&host_caps, MSR_IA32_VMX_EPT_VPID_CAP);
+
+	if (!options.ept02_large_pages)
+		return 1;
+	return ept & EPT_CAP_1G ? 3 : ept & EPT_CAP_2M ? 2 : 1;
+}
+
+void nested_init(struct cpu *cpu, u64 ram_bytes)
+{
+	struct nested *nested = &cpu->nested;
+
+	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
+	nested->features12 = ept_features_of(&nested->caps12);
+	nested->slots = pool_allocate(slot_table_pages());
+	nested->slot_count = options.vmcs02_slots;
+	for (unsigned i = 0; i < nested->slot_count; i++)
+		init_slot(&nested->slots[i]);
+	page_stack_init(&nested->ept02_stack, &nested->ept02_pages, (unsigned)ept02_table_pages(ram_bytes));
+	ASSERT(ept02_cache_init(&nested->ept02, nested->ept02_slots, options.ept02_slots, &nested->ept02_pages,
+				max_level02()));
+}
+
+struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12)
+{
+	struct nested *nested = &cpu->nested;
+
+	for (unsigned i = 0; i < nested->slot_count; i++)
+		if (nested->slots[i].vmptr12 == vmptr12)
+			return &nested->slots[i];
+	return NULL;
+}
+
+static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct vmcs12_image image;
+
+	nested_fetch_stale(cpu, slot);
+	vmcs12_store(&slot->vmcs12, &image);
+	/* The header stays as L1 wrote it. */
+	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
+		 sizeof(image) - sizeof(image.header));
+}
+
+static void free_slot(struct vmcs_slot *slot)
+{
+	for (unsigned i = 0; i < MERGED_PAGES; i++)
+		watch_clear(&slot->watch[i]);
+	slot->vmptr12 = VMCS_NO_POINTER;
+}
+
+void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	slot->vmcs12.launched = false;
+	store_image(cpu, slot);
+	free_slot(slot);
+	if (cpu->nested.current == slot)
+		cpu->nested.current = NULL;
+}
+
+/* A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. */
+static struct vmcs_slot *slot_for_new(struct cpu *cpu)
+{
+	struct nested *nested = &cpu->nested;
+	struct vmcs_slot *oldest = NULL;
+
+	for (unsigned i = 0; i < nested->slot_count; i++) {
+		struct vmcs_slot *slot = &nested->slots[i];
+
+		if (slot->vmptr12 == VMCS_NO_POINTER)
+			return slot;
+		if (!oldest || slot->used < oldest->used)
+			oldest = slot;
+	}
+	nested->evictions++;
+	store_image(cpu, oldest);
+	free_slot(oldest);
+	return oldest;
+}
+
+/* A VMCS of L0's own making must be clear before it is first used; SDM "VMCLEAR". */
+static void renew_vmcs02(struct vmcs_slot *slot)
+{
+	struct vmcs_region_header *header = home_virtual(slot->vmcs02);
+
+	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
+	slot->launched02 = slot->prepared02 = slot->checked = false;
+	memset(slot->holds01, 0, sizeof(slot->holds01));
+	slot->ept02 = NULL;
+	slot->eptp02 = 0;
+}
+
+struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)
+{
+	struct vmcs_slot *slot = slot_find(cpu, vmptr12);
+	struct vmcs12_image image;
+
+	if (!slot) {
+		slot = slot_for_new(cpu);
+		renew_vmcs02(slot);
+		l1_read(vmptr12, &image, sizeof(image));
+		vmcs12_load(&slot->vmcs12, &image);
+		slot->vmptr12 = vmptr12;
+	}
+	slot->used = ++cpu->nested.clock;
+	return slot;
+}
+
+void nested_vmxoff(struct cpu *cpu)
+{
+	struct nested *nested = &cpu->nested;
+
+	for (unsigned i = 0; i < nested->slot_count; i++)
+		if (nested->slots[i].vmptr12 != VMCS_NO_POINTER) {
+			store_image(cpu, &nested->slots[i]);
+			free_slot(&nested->slots[i]);
+		}
+	nested->current = NULL;
+	nested->vmxon = false;
+	vmcs01_update_cr_masks(cpu);
+}

@@ -1,0 +1,138 @@
+#include "cpu.h"
+#include "options.h"
+#include "print.h"
+
+/*
+ * Instructions of entry.S that the readings of the TSC do not see: of L0's between the RDTSC before an entry and the
+ * entry (the RDTSC counts itself), and between an exit and the RDTSC behind it. The witness test holds L0's tables to
+ * the emulator's own log, so a change of entry.S that forgets these numbers fails it.
+ */
+#define TICKS_BEFORE_ENTRY 22
+#define TICKS_BEHIND_EXIT 16
+
+static const char *const reason_names[EXIT_REASONS] = {
+#define R(number, name) [number] = #name,
+#include "exit_reasons.def"
+#undef R
+};
+
+const char *exit_reason_name(u32 reason)
+{
+	return reason < EXIT_REASONS && reason_names[reason] ? reason_names[reason] : "unknown";
+}
+
+/* L2 runs again, or the run is over: all that was executed since the exit is its cost. */
+static void close_cause(struct stats *s)
+{
+	s->cause->l0_ticks += s->l0_ticks - s->cause_l0_ticks;
+	s->cause->l1_ticks += s->guest_ticks[LEVEL_1] - s->cause_l1_ticks;
+	s->cause = NULL;
+}
+
+static void open_cause(struct stats *s, u64 l0_before)
+{
+	s->cause = s->current;
+	s->caused = s->l1_exits_caused[s->reason];
+	s->cause_l0_ticks = l0_before;
+	s->cause_l1_ticks = s->guest_ticks[LEVEL_1];
+}
+
+void stats_account(struct cpu *cpu)
+{
+	struct stats *s = &cpu->stats;
+	u64 l0 = cpu->tsc_entry - s->previous_exit + s->correction;
+	u64 guest = cpu->tsc_exit - cpu->tsc_entry - s->correction;
+	u64 l0_before = s->l0_ticks;
+
+	s->previous_exit = cpu->tsc_exit;
+	s->l0_ticks += l0;
+	s->current->count++;
+	if (s->from == LEVEL_1) {
+		s->current->l0_ticks += l0;
+		if (s->cause) {
+			s->cause->l1_exits++;
+			s->caused[s->reason]++;
+			if (cpu->level == LEVEL_2)
+				close_cause(s);
+		}
+	} else if (cpu->level == LEVEL_1) {
+		open_cause(s, l0_before);
+	} else {
+		s->current->l0_ticks += l0;
+	}
+	s->guest_ticks[cpu->level] += guest;
+}
+
+/* Count a made-up exit many times over and see what one costs. */
+static u64 measure_accounting(struct cpu *cpu)
+{
+	enum { ROUNDS = 64 };
+	u64 start = rdtsc(), empty;
+
+	for (unsigned i = 0; i < ROUNDS; i++)
+		__asm__ volatile("" : : : "memory");
+	empty = rdtsc() - start;
+	start = rdtsc();
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		stats_exit(&cpu->stats, LEVEL_1, REASON_cpuid);
+		stats_account(cpu);
+		__asm__ volatile("" : : : "memory");
+	}
+	return (rdtsc() - start - empty) / ROUNDS;
+}
+
+void stats_init(struct cpu *cpu)
+{
+	struct stats *s = &cpu->stats;
+	u64 cost = measure_accounting(cpu);
+
+	*s = (struct stats){ .accounting_ticks = cost };
+	if (options.tick == TICK_instruction)
+		s->correction = TICKS_BEFORE_ENTRY + TICKS_BEHIND_EXIT;
+	s->current = &s->start;
+	s->previous_exit = rdtsc();
+}
+
+static void print_caused(const struct stats *s, u32 reason)
+{
+	const char *separator = "";
+
+	for (unsigned r = 0; r < EXIT_REASONS; r++) {
+		u64 count = s->l1_exits_caused[reason][r];
+
+		if (!count)
+			continue;
+		print("%s%s:%lu", separator, exit_reason_name(r), count);
+		separator = ",";
+	}
+}
+
+static void print_row(const struct stats *s, enum level from, u32 reason, enum stats_owner owner)
+{
+	const struct exit_row *row = &s->row[from][reason][owner];
+
+	if (!row->count)
+		return;
+	print("exits\t%s\t%s\t%s\t%lu\t%lu\t%lu\t%lu\t", from == LEVEL_1 ? "l1" : "l2", exit_reason_name(reason),
+	      owner == HANDLED_l0 ? "l0" : "l1", row->count, row->l0_ticks,
+	      row->l1_ticks, row->l1_exits);
+	if (owner == HANDLED_l1)
+		print_caused(s, reason);
+	print("\n");
+}
+
+void stats_print(struct cpu *cpu)
+{
+	struct stats *s = &cpu->stats;
+
+	if (s->cause)
+		close_cause(s);
+	for (unsigned from = 0; from < LEVELS; from++)
+		for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
+			for (unsigned owner = 0; owner < STATS_OWNERS; owner++)
+				print_row(s, (enum level)from, reason, (enum stats_owner)owner);
+	print("run\tl0_ticks\t%lu\n", s->l0_ticks);
+	print("run\tl1_ticks\t%lu\n", s->guest_ticks[LEVEL_1]);
+	print("run\tl2_ticks\t%lu\n", s->guest_ticks[LEVEL_2]);
+	print("run\taccounting_ticks_per_exit\t%lu\n", s->accounting_ticks);
+}

@@ -1,0 +1,67 @@
+/* The ends of a run. */
+#include "cpu.h"
+#include "machine.h"
+#include "options.h"
+#include "print.h"
+#include "turtles_abi.h"
+
+struct cpu *cpus[MAX_CPUS];
+unsigned cpu_count;
+
+static bool stopping;
+
+void l0_stop(u8 status)
+{
+	if (!stopping) {
+		stopping = true;
+		for (unsigned i = 0; i < cpu_count; i++)
+			stats_print(cpus[i]);
+		print("%s%s\n", TURTLES_L0_VERDICT, status == TURTLES_STATUS_SUCCESS ? "success" : "failure");
+	}
+	machine_end(status);
+}
+
+void l0_panic(const char *format, ...)
+{
+	va_list args;
+
+	print("\nL0 panic: ");
+	va_start(args, format);
+	vprint(format, args);
+	va_end(args);
+	print("\nbacktrace (words on the stack that follow a call):\n");
+	backtrace((u64)__builtin_frame_address(0));
+	l0_stop(TURTLES_STATUS_FAILURE);
+}
+
+/* On L1's console too: the person who started the machine looks there. */
+void l0_refuse(const char *format, ...)
+{
+	static const u16 ports[] = { PORT_COM2, PORT_COM1 };
+	va_list args;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
+		print_to_port(ports[i]);
+		print("L0: ");
+		va_start(args, format);
+		vprint(format, args);
+		va_end(args);
+		print("\n");
+	}
+	print_to_port(PORT_COM2);
+	l0_stop(TURTLES_STATUS_FAILURE);
+}
+
+void assert_failed(const char *what, const char *file, int line)
+{
+	l0_panic("%s:%d: not so: %s", file, line, what);
+}
+
+void vmwrite_failed(u64 encoding, u64 value)
+{
+	u64 number = 0;
+
+	vmread_checked(ENC_vm_instruction_error, &number);
+	l0_panic("VMWRITE of %lx to field %lx failed, VM-instruction error %lu", value,
+		 encoding, number);
+}
