@@ -6,7 +6,7 @@
 
 	.macro	fault_stub vector
 fault_\vector:
-	.if	!((VECTORS_WITH_ERROR_CODE >> \vector) & 1)
+	.if	(VECTORS_WITH_ERROR_CODE >> \vector) % 2 == 0
 	pushq	$0
 	.endif
 	pushq	$\vector

@@ -1,0 +1,13 @@
+/* vmcall: makes hypercalls */
+/* Exits of a run with count=N: vmcall N; io_instruction for each character of the line, and one at the end. */
+#include "runtime/runtime.h"
+
+bool payload(u64 count)
+{
+	u64 wrong = 0;
+
+	for (u64 i = 0; i < count; i++)
+		wrong += hypercall(HYPERCALL_increment, i * i) != i * i + 1;
+	report("vmcall: %lu hypercalls, %lu wrong", count, wrong);
+	return !wrong;
+}

@@ -1,0 +1,37 @@
+/* window: is interrupted while it has interrupts off, and takes the interrupt when it turns them on */
+/*
+ * Exits of a run with count=N: external_interrupt N, interrupt_window N, vmcall N; io_instruction for each
+ * character of the line, and one at the end.
+ */
+#include "runtime/runtime.h"
+
+#define DELAY 1000
+
+static volatile u64 interrupts;
+
+static void count_interrupt(struct trap_frame *frame)
+{
+	(void)frame;
+	interrupts++;
+}
+
+bool payload(u64 count)
+{
+	u64 wrong = 0;
+
+	if (!on_minivisor()) {
+		report("window: needs the timer of minivisor");
+		return false;
+	}
+	on_trap(GUEST_VECTOR_TIMER, count_interrupt);
+	for (u64 i = 0; i < count; i++) {
+		hypercall(HYPERCALL_timer, DELAY);
+		while (!parameters->timer_pending)
+			cpu_relax();
+		wrong += interrupts != i;
+		__asm__ volatile("sti; nop; cli" : : : "memory");
+		wrong += interrupts != i + 1 || parameters->timer_pending;
+	}
+	report("window: interrupted %lu times, %lu wrong", interrupts, wrong);
+	return !wrong;
+}
