@@ -7,7 +7,7 @@ HOSTCC ?= $(CC)
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-align -Wwrite-strings -Wvla -Wimplicit-fallthrough
-INCLUDE := -Iinclude -Ilib -I. -I$(BUILD)/generated
+INCLUDE := -Iinclude -Ilib -Ivmcs_shadow -Iept_merge -I. -I$(BUILD)/generated
 COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
 # Code that runs without an operating system; no FPU or vector registers, which belong to the guests.
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
@@ -36,13 +36,14 @@ L0_OBJ := $(call object,obj,$(L0_SRC))
 MINIVISOR_OBJ := $(call object,obj,$(MINIVISOR_SRC))
 PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
-GUEST_START := $(BUILD)/obj/l1/guests/start.o
+GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
+HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(filter-out tests/images/image.h,$(wildcard $(addsuffix /*.h,include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom tests/host tests/images))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
 VERSION := $(BUILD)/generated/version.h
@@ -50,7 +51,7 @@ VERSION := $(BUILD)/generated/version.h
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-host check-boot gates packages clean tests l0 minivisor guests rom images FORCE
+.PHONY: headers all demo check check-host check-boot gates packages clean tests l0 minivisor guests rom images FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -101,9 +102,9 @@ $(BUILD)/turtles.elf: $(BUILD)/obj/symbols.pass2.o $(BUILD)/turtles.pass1.elf
 $(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
 
-$(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_START) $(BUILD)/lib.a l1/guests/guest.ld
+$(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_RUNTIME_OBJ) $(BUILD)/lib.a l1/guests/guest.ld
 	@mkdir -p $(@D)
-	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/guests/guest.ld $(GUEST_START) $< $(BUILD)/lib.a -o $@
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/guests/guest.ld $(GUEST_RUNTIME_OBJ) $< $(BUILD)/lib.a -o $@
 
 $(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 	objcopy -O binary $< $@
@@ -152,6 +153,14 @@ $(VERSION): FORCE
 	@mkdir -p $(@D)
 	@printf '#define TURTLES_COMMIT "%s"\n' "$$(scripts/version.sh)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+# Each header compiled as a source file of its own; those of tests/host with libc's headers.
+headers: $(HEADER_CHECKS)
+
+$(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
+	@mkdir -p $(@D)
+	@echo '#include "$<"' | $(CC) $(if $(findstring tests/host,$<),$(HOST_FLAGS),$(FREESTANDING)) -iquote $(<D) -MF $@.d -MT $@ -fsyntax-only -x c -
+	@touch $@
 
 packages:
 	@scripts/packages.sh build emulator check
