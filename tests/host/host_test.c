@@ -16,7 +16,7 @@ u64 host_seed(void)
 		errno = 0;
 		seed = strtoull(text, &end, 0);
 		if (errno || *end) {
-			fprintf(stderr, "TURTLES_SEED=%s is not a number: set it to one, or unset it\n", text);
+			fprintf(stderr, "TURTLES_SEED=%s is no number: set it to one or unset it\n", text);
 			exit(2);
 		}
 	}
