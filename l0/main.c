@@ -86,9 +86,9 @@ static u64 memory_wanted(void)
 static void print_start(void)
 {
 	print("Turtles L0 %s\n", TURTLES_COMMIT);
-	print("home %lx to %lx, %lu KiB of it free; image %lu KiB; EPTP01 %lx\n", home.start,
-	      home.end, pool_free_pages() * 4,
-	      (home.end - home.start) >> 10, eptp01);
+	print("home %lx to %lx (%lu KiB), %lu KiB of it free; EPTP01 %lx\n", home.start, home.end,
+	      (home.end - home.start) >> 10, pool_free_pages() << PAGE_SHIFT >> 10, eptp01);
+	print("run\tvmcs01\t0x%lx\n", cpus[0]->vmcs01);
 	options_print();
 }
 

@@ -32,6 +32,11 @@ static inline void *direct(u64 physical)
 	return (void *)(DIRECT_MAP + physical);
 }
 
+static inline u64 host_of(const void *address)
+{
+	return (u64)address - DIRECT_MAP;
+}
+
 /* Map one uncached page of device registers and return its address. */
 volatile u32 *memory_map_device(u64 physical);
 

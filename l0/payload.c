@@ -13,7 +13,8 @@
 struct image {
 	const u8 *bytes;
 	u64 size;
-	u64 floor; /* L1-physical: everything from here up is modules and boot information */
+	u64 floor; /* L1-physical: from here up lie the modules as they wait */
+	u64 top;   /* L1-physical: the end of what is loaded */
 };
 
 /* The L1-physical address of a host physical one in L1's RAM. */
@@ -61,17 +62,19 @@ static u64 move_modules_up(struct boot_info *boot)
 	return floor;
 }
 
-static u8 *destination(const struct image *image, u64 address, u64 size)
+static u8 *destination(struct image *image, u64 address, u64 size)
 {
 	u8 *to = address + size >= address && address + size <= image->floor ? l1_pointer(address, size) : NULL;
 
 	if (!to)
 		l0_refuse("L1's image wants memory at %lx to %lx, but L1 has none free there; give the machine more memory",
 			  address, (address + size));
+	if (address + size > image->top)
+		image->top = address + size;
 	return to;
 }
 
-static void load_segment(const struct image *image, u64 offset, u64 file_size, u64 address, u64 memory_size)
+static void load_segment(struct image *image, u64 offset, u64 file_size, u64 address, u64 memory_size)
 {
 	u8 *to;
 
@@ -83,7 +86,7 @@ static void load_segment(const struct image *image, u64 offset, u64 file_size, u
 }
 
 /* The a.out kludge of the Multiboot Specification, section 3.1.3. */
-static u32 load_by_addresses(const struct image *image, const struct multiboot_header *header)
+static u32 load_by_addresses(struct image *image, const struct multiboot_header *header)
 {
 	u64 header_offset = (u64)((const u8 *)header - image->bytes);
 	u64 before = header->header_addr - header->load_addr;
@@ -99,7 +102,7 @@ static u32 load_by_addresses(const struct image *image, const struct multiboot_h
 
 /* Both ELF classes have the same program header fields in another order and width. */
 #define DEFINE_LOAD_ELF(bits) \
-	static u32 load_elf##bits(const struct image *image) \
+	static u32 load_elf##bits(struct image *image) \
 	{ \
 		const Elf##bits##_Ehdr *elf = (const void *)image->bytes; \
 		const Elf##bits##_Phdr *segment = (const void *)(image->bytes + elf->e_phoff); \
@@ -133,7 +136,7 @@ static const struct multiboot_header *find_header(const struct image *image)
 	l0_refuse("L1's image is not a multiboot 1 image: no header in its first %u bytes", MULTIBOOT_HEADER_SEARCH);
 }
 
-static u32 load_image(const struct image *image)
+static u32 load_image(struct image *image)
 {
 	const struct multiboot_header *header = find_header(image);
 
@@ -144,6 +147,16 @@ static u32 load_image(const struct image *image)
 	if (image->size < sizeof(Elf64_Ehdr) || memcmp(image->bytes, ELFMAG, SELFMAG) != 0)
 		l0_refuse("L1's image is neither ELF nor has it load addresses in its multiboot header");
 	return image->bytes[EI_CLASS] == ELFCLASS64 ? load_elf64(image) : load_elf32(image);
+}
+
+/* Memory of L1 for what its loader leaves there. */
+static u8 *claim(u64 address10, u64 size, u64 floor)
+{
+	u8 *memory = address10 + size <= floor ? l1_pointer(address10, size) : NULL;
+
+	if (!memory)
+		l0_refuse("L1's modules do not fit its memory; give the machine more memory");
+	return memory;
 }
 
 /* The block of boot information, filled from its start. */
@@ -221,9 +234,9 @@ static void write_modules(struct block *block, struct multiboot_info *info, cons
 	}
 }
 
-static u32 write_info(const struct boot_info *boot, u64 address10)
+static u32 write_info(const struct boot_info *boot, u64 address10, u64 floor)
 {
-	struct block block = { l1_pointer(address10, INFO_SPACE), address10, 0 };
+	struct block block = { claim(address10, INFO_SPACE, floor), address10, 0 };
 	struct multiboot_info *info;
 	u32 address;
 
@@ -238,18 +251,35 @@ static u32 write_info(const struct boot_info *boot, u64 address10)
 	return address;
 }
 
+/* Modules go right behind the image, in their order, as loaders put them: what is above is L1's to use. */
+static u64 settle_modules(struct boot_info *boot, u64 address10, u64 floor)
+{
+	for (unsigned i = 1; i < boot->module_count; i++) {
+		struct boot_module *module = &boot->module[i];
+		u64 size = module->end - module->start;
+		u8 *to = claim(address10, size, floor);
+
+		memmove(to, direct(module->start), size);
+		module->start = host_of(to);
+		module->end = module->start + size;
+		address10 = ALIGN_UP(address10 + size, PAGE_SIZE);
+	}
+	return address10;
+}
+
 struct payload payload_load(struct boot_info *boot)
 {
 	struct payload payload;
-	struct image image;
-	u64 floor;
+	struct image image = { 0 };
+	u64 info;
 
 	if (!boot->module_count)
 		l0_refuse("no L1: L0's first module must be L1's multiboot image");
-	floor = l1_address(move_modules_up(boot)) - INFO_SPACE;
-	image = (struct image){ direct(boot->module[0].start), boot->module[0].end - boot->module[0].start,
-				ALIGN_DOWN(floor, PAGE_SIZE) };
+	image.floor = l1_address(move_modules_up(boot));
+	image.bytes = direct(boot->module[0].start);
+	image.size = boot->module[0].end - boot->module[0].start;
 	payload.entry = load_image(&image);
-	payload.info = write_info(boot, image.floor);
+	info = settle_modules(boot, ALIGN_UP(image.top > MIB(1) ? image.top : MIB(1), PAGE_SIZE), image.floor);
+	payload.info = write_info(boot, info, image.floor);
 	return payload;
 }
