@@ -63,11 +63,11 @@ static u64 merge_proc2(const struct merge_input *input)
  */
 static u64 merge_exit(const struct merge_input *input)
 {
-	u32 from12 = EXIT_save_vmx_preemption_timer_value;
-	u32 wish = input->controls01[CONTROLS_exit] & ~(u32)EXIT_acknowledge_interrupt_on_exit;
+	u32 from12 = EXIT_save_vmx_preemption_timer_value | EXIT_acknowledge_interrupt_on_exit;
+	u32 wish = input->controls01[CONTROLS_exit] & ~from12;
 
-	if (controls12(input, CONTROLS_pin) & PIN_external_interrupt_exiting)
-		from12 |= EXIT_acknowledge_interrupt_on_exit;
+	if (!(controls12(input, CONTROLS_pin) & PIN_external_interrupt_exiting))
+		from12 &= ~(u32)EXIT_acknowledge_interrupt_on_exit;
 	wish |= controls12(input, CONTROLS_exit) & from12;
 	wish |= EXIT_host_address_space_size | EXIT_save_debug_controls | EXIT_save_ia32_pat |
 		EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer;
