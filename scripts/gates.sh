@@ -75,7 +75,7 @@ pure_includes() {
 }
 
 headers_alone() {
-	"${MAKE:-make}" -s -k -C "$root" BUILD="$BUILD" headers
+	"${MAKE:-make}" -s -k -C "$root" BUILD="$build_name" headers
 }
 
 shell_files() {

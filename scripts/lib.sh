@@ -6,7 +6,12 @@ STATUS_FAILURE=1
 STATUS_USAGE=2
 STATUS_TIMEOUT=124
 
-BUILD=${BUILD:-$root/build}
+# Where make builds, as make is told, and for the scripts from any place.
+build_name=${BUILD:-build}
+case $build_name in
+/*) BUILD=$build_name ;;
+*) BUILD=$root/$build_name ;;
+esac
 tab=$(printf '\t')
 newline='
 '
@@ -59,9 +64,15 @@ names() {
 	"$1" | cut -f 1 | paste -s -d ' ' -
 }
 
-# make_quietly TARGET...: builds; its output is shown only if that fails.
+# make_quietly ARGUMENT...: builds, one make at a time; its output is shown only if that fails. Targets are named as
+# make knows them, below the tree's top.
 make_quietly() {
-	if ! make_output=$("${MAKE:-make}" -s -C "$root" BUILD="$BUILD" "$@" 2>&1); then
+	mkdir -p "$BUILD"
+	for make_argument in "$@"; do
+		shift
+		set -- "$@" "${make_argument#"$root/"}"
+	done
+	if ! make_output=$(flock "$BUILD/.lock" "${MAKE:-make}" -s -C "$root" BUILD="$build_name" "$@" 2>&1); then
 		printf '%s\n' "$make_output" >&2
 		die "$STATUS_FAILURE" "the build failed, see above"
 	fi

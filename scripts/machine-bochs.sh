@@ -14,7 +14,7 @@ BOCHS_GRACE=5
 machine_options="tick=instruction"
 
 machine_check() {
-	command -v "$BOCHS" > "$work/found" || die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
+	command -v "$BOCHS" > /dev/null || die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
 	[ "$memory" -le $BOCHS_MEMORY_MAX ] || die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
 	[ "$cpus" -le 8 ] || die "$STATUS_USAGE" "--cpus $cpus: 8 is the most that Bochs gives a guest here"
 }
@@ -43,7 +43,7 @@ grub_quote() {
 }
 
 grub_image() {
-	command -v grub-mkrescue > "$work/found" || die "$STATUS_FAILURE" "the images do not fit a ROM and there is no grub-mkrescue; ./turtles doctor tells what to install"
+	command -v grub-mkrescue > /dev/null || die "$STATUS_FAILURE" "the images do not fit a ROM and there is no grub-mkrescue; ./turtles doctor tells what to install"
 	mkdir -p "$work/iso/boot/grub"
 	cp "$1" "$work/iso/boot/kernel"
 	{

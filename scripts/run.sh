@@ -115,7 +115,7 @@ check_l2() {
 	}
 	l2=${l2:-cpuid}
 	for name in $(printf '%s' "$l2" | tr , ' '); do
-		[ -e "$root/l1/guests/$name.c" ] || wrong "no payload is called \"$name\"; there are: $(names guest_table)"
+		guest_table | cut -f 1 | grep -qx -e "$name" || wrong "no payload is called \"$name\"; there are: $(names guest_table)"
 	done
 }
 
@@ -217,12 +217,12 @@ main() {
 	check
 	# shellcheck source=scripts/machine-bochs.sh
 	. "$root/scripts/machine-$machine.sh"
+	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	make_folder
-	machine_check
 	build
 	boot
 	judge

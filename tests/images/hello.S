@@ -2,8 +2,7 @@
 #include "image.h"
 
 	IMAGE_HEADER
-	.global start
-start:
+main:
 	movl $hello, %esi
 	call print
 	movl $verdict, %esi

@@ -5,7 +5,10 @@
 #define MULTIBOOT_FLAGS 0x3
 #endif
 #define LOAD_ADDRESS 0x100000
-#define BSS_SIZE 0x100000
+#ifndef IMAGE_BSS
+#define IMAGE_BSS 4
+#endif
+#define STACK_SIZE 1024
 
 #define COM1 0x3f8
 #define COM1_LINE_CONTROL (COM1 + 3)
@@ -22,7 +25,13 @@
 	.code32
 	.balign 4
 header:	.long MULTIBOOT_MAGIC, MULTIBOOT_FLAGS, -(MULTIBOOT_MAGIC + MULTIBOOT_FLAGS)
-	.long header, LOAD_ADDRESS, 0, LOAD_ADDRESS + (image_end - header) + BSS_SIZE, start
+	.long header, LOAD_ADDRESS, 0, stack_end, start
+
+/* Multiboot promises no stack. */
+	.global start
+start:
+	movl $stack_end, %esp
+	jmp main
 
 /* Prints the string at ESI and waits until it is out. */
 print:
@@ -67,7 +76,10 @@ end_machine:
 shutdown_bytes: .ascii "Shutdown"
 	.endm
 
-	.section .image_end, "a"
+	.bss
 	.balign 16
-image_end:
+image_bss:
+	.skip IMAGE_BSS
+	.skip STACK_SIZE
+stack_end:
 	.section .note.GNU-stack, "", @progbits

@@ -1,13 +1,13 @@
-/* As hello.S, but its file is raw: the multiboot header itself says where it is loaded (and it wants 1 MiB of .bss). */
+/* A raw file that says itself, in its multiboot header, where it is loaded; it checks that its .bss is clear. */
 #define MULTIBOOT_FLAGS 0x10003
+#define IMAGE_BSS 0x100000
 #include "image.h"
 
 	IMAGE_HEADER
-	.global start
-start:
+main:
 	xorl %eax, %eax
-	movl $end, %edi
-	movl $(0x100000 / 4), %ecx
+	movl $image_bss, %edi
+	movl $(IMAGE_BSS / 4), %ecx
 	repe scasl
 	jne failed
 	movl $success, %esi
@@ -21,5 +21,3 @@ failed:	movl $failure, %esi
 
 success: .asciz "turtles-verdict: success\n"
 failure: .asciz "turtles-verdict: failure\n"
-	.balign 16
-end:

@@ -2,8 +2,7 @@
 #include "image.h"
 
 	IMAGE_HEADER
-	.global start
-start:
+main:
 	movl $line, %esi
 	call print
 	movb $0, %al

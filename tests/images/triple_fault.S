@@ -2,8 +2,7 @@
 #include "image.h"
 
 	IMAGE_HEADER
-	.global start
-start:
+main:
 	lidt empty
 	ud2
 
