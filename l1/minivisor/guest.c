@@ -16,7 +16,7 @@
 
 #define COUNT_DEFAULT 100
 #define COUNT_MAX 1000000000000ull
-#define MEMORY_MIB_DEFAULT 8
+#define MEMORY_MIB_DEFAULT 6
 #define MEMORY_MIB_MIN 2
 #define MEMORY_MIB_MAX 1024
 #define LARGE_PAGE_SIZE MIB(2)
@@ -83,7 +83,7 @@ void guest_create(struct guest *guest, const struct multiboot_module *module, u1
 
 	read_options(guest, line);
 	guest->vpid = vpid;
-	guest->memory = memory_take(guest->memory_size, LARGE_PAGE_SIZE);
+	guest->memory = memory_take(guest->memory_size, guest->map == MAP_large ? LARGE_PAGE_SIZE : PAGE_SIZE);
 	image = load_image(guest, module);
 	pass_parameters(guest, line);
 	guest->cr3 = image->cr3;

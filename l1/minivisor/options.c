@@ -117,19 +117,15 @@ void options_check(const char *line, const char *keys)
 void first_word(const char *line, char *name, size_t size)
 {
 	const char *word = next_word(line, 0);
-	size_t length = word ? word_length(word) : 0;
+	size_t length = word ? word_length(word) : 0, used = 0;
 
-	*name = '\0';
-	if (!word || key_length(word, length) < length)
-		return;
-	for (size_t i = length; i-- > 0;)
-		if (word[i] == '/') {
-			word += i + 1;
-			length -= i + 1;
-			break;
-		}
-	if (length >= size)
-		length = size - 1;
-	memcpy(name, word, length);
-	name[length] = '\0';
+	if (length && key_length(word, length) < length)
+		length = 0;
+	for (; length && *word != '.'; length--, word++) {
+		if (*word == '/')
+			used = 0;
+		else if (used + 1 < size)
+			name[used++] = *word;
+	}
+	name[used] = '\0';
 }

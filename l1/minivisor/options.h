@@ -4,7 +4,7 @@
 
 #include "types.h"
 
-#define OPTION_SIZE 128
+#define OPTION_SIZE 256
 
 /* Copy the value of key; false if the line has no such word. Ends the run if it has OPTION_SIZE or more. */
 bool option_find(const char *line, const char *key, char value[OPTION_SIZE]);
@@ -24,7 +24,7 @@ bool parse_number(const char *text, u64 *value);
 /* Is word, of length, one of the choices? Its index, or -1. */
 int choice_index(const char *word, size_t length, const char *choices);
 
-/* Copy the line's first word, without the folders before it; empty if it is an option. */
+/* Copy the first word, without the folders before its name and the suffix behind it; empty if it is an option. */
 void first_word(const char *line, char *name, size_t size);
 
 #endif
