@@ -54,7 +54,8 @@ static void put_field(struct output *out, const struct conversion *conv, const c
 		put_chars(out, ' ', fill);
 }
 
-static void put_number(struct output *out, const struct conversion *conv, u64 value, unsigned base, bool negative)
+static void put_number(struct output *out, const struct conversion *conv, u64 value, unsigned base,
+		       bool negative)
 {
 	char digits[DIGITS_MAX];
 	char *first = digits + DIGITS_MAX;

@@ -1,5 +1,5 @@
 /* cpuid: executes CPUID */
-/* Exits of a run with count=N: cpuid N; io_instruction for each character of the line, and one at the end. */
+/* Exits with count=N: cpuid N, io_instruction C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 #define HYPERVISOR_LEAF 0x40000000u

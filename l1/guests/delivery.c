@@ -1,7 +1,7 @@
 /* delivery: raises #UD with a stack that is not there yet, so that its delivery exits too */
 /*
- * Exits of a run with count=N: exception_or_nmi N, ept_violation N (with map=eager or map=large none);
- * io_instruction for each character of the line, and one at the end.
+ * Exits with count=N: exception_or_nmi N, io_instruction C + 1, C being the characters printed; ept_violation
+ * N (with map=eager or map=large none).
  */
 #include "runtime/runtime.h"
 
@@ -19,7 +19,10 @@ static void ud2_on_stack(u64 stack)
 {
 	u64 kept;
 
-	__asm__ volatile("mov %%rsp, %0; mov %1, %%rsp; ud2; mov %0, %%rsp" : "=&b"(kept) : "r"(stack) : "memory");
+	__asm__ volatile("mov %%rsp, %0; mov %1, %%rsp; ud2; mov %0, %%rsp"
+			 : "=&b"(kept)
+			 : "r"(stack)
+			 : "memory");
 }
 
 bool payload(u64 count)
@@ -27,7 +30,8 @@ bool payload(u64 count)
 	u64 pages = (free_memory_end() - free_memory_start()) / PAGE_SIZE;
 
 	if (count > pages) {
-		report("delivery: count=%lu is too large: there are %lu free pages; raise memory=", count, pages);
+		report("delivery: count=%lu is too large: there are %lu free pages; raise memory=", count,
+		       pages);
 		return false;
 	}
 	on_trap(VECTOR_UD, skip_ud2);

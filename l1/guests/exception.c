@@ -1,5 +1,5 @@
 /* exception: raises #UD and #BP, which L1 intercepts and gives back */
-/* Exits of a run with count=N: exception_or_nmi 2 N; io_instruction for each character of the line, and one. */
+/* Exits with count=N: exception_or_nmi 2 N, io_instruction C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 #define UD2_LENGTH 2

@@ -1,5 +1,5 @@
 /* exception_pass: raises #DE, which L1 does not intercept */
-/* Exits of a run with count=N: io_instruction for each character of the line, and one at the end. */
+/* Exits with count=N: io_instruction C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 #define DIV_CL_LENGTH 2

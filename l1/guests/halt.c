@@ -1,7 +1,7 @@
 /* halt: sleeps in HLT until a timer interrupt wakes it */
 /*
- * Exits of a run with count=N: external_interrupt N, vmcall N (with hlt=exit: hlt N, vmcall N);
- * io_instruction for each character of the line, and one at the end.
+ * Exits with count=N: external_interrupt N (with hlt=exit: hlt N), vmcall N, io_instruction C + 1, C being
+ * the characters printed.
  */
 #include "runtime/runtime.h"
 

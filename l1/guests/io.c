@@ -1,5 +1,5 @@
 /* io: writes and reads a port that L1 intercepts */
-/* Exits of a run with count=N: io_instruction 2 N, one for each character of the line, and one at the end. */
+/* Exits with count=N: io_instruction 2 N + C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 #define BACKGROUND 0xa5a5a5a5a5a5a5a5ull

@@ -1,7 +1,7 @@
 /* memory: touches fresh 4 KiB pages, one after the other, then reads all of them again */
 /*
- * Exits of a run with count=N: ept_violation N (with map=eager or map=large none); io_instruction for each
- * character of the line, and one at the end. Without EPT, exception_or_nmi for each page that is touched.
+ * Exits with count=N: io_instruction C + 1, C being the characters printed; ept_violation N (with map=eager
+ * or map=large none).
  */
 #include "runtime/runtime.h"
 
@@ -15,7 +15,8 @@ bool payload(u64 count)
 	u64 pages = (free_memory_end() - free_memory_start()) / PAGE_SIZE, wrong = 0;
 
 	if (count > pages) {
-		report("memory: count=%lu is too large: there are %lu free pages; raise memory=", count, pages);
+		report("memory: count=%lu is too large: there are %lu free pages; raise memory=", count,
+		       pages);
 		return false;
 	}
 	for (u64 i = 0; i < count; i++)

@@ -1,5 +1,5 @@
 /* msr: writes and reads an MSR that L1 intercepts, and reads one that is unknown */
-/* Exits of a run with count=N: rdmsr N + 1, wrmsr N; io_instruction for each character of the line, and one. */
+/* Exits with count=N: io_instruction C + 1, C being the characters printed; rdmsr N + 1, wrmsr N. */
 #include "runtime/runtime.h"
 
 #define MSR_UNKNOWN 0x12345678u

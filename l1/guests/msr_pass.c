@@ -1,5 +1,5 @@
 /* msr_pass: writes and reads an MSR that L1 lets through */
-/* Exits of a run with count=N: io_instruction for each character of the line, and one at the end. */
+/* Exits with count=N: io_instruction C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 bool payload(u64 count)

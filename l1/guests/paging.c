@@ -1,7 +1,7 @@
 /* paging: changes its page tables, with INVLPG and with loads of CR3, and looks where its writes went */
 /*
- * Exits of a run with count=N: io_instruction for each character of the line, and one at the end; ept_violation
- * 5 for the five pages it takes. Without EPT also: invlpg N, control_register_access 2 N, and exception_or_nmi.
+ * Exits with count=N: io_instruction C + 1, C being the characters printed; ept_violation 5, for the pages it
+ * takes (with map=eager or map=large none). With ept=off: invlpg N, control_register_access 2 N.
  */
 #include "runtime/runtime.h"
 

@@ -1,5 +1,5 @@
 /* vmcall: makes hypercalls */
-/* Exits of a run with count=N: vmcall N; io_instruction for each character of the line, and one at the end. */
+/* Exits with count=N: vmcall N, io_instruction C + 1, C being the characters printed. */
 #include "runtime/runtime.h"
 
 bool payload(u64 count)

@@ -1,7 +1,7 @@
 /* window: is interrupted while it has interrupts off, and takes the interrupt when it turns them on */
 /*
- * Exits of a run with count=N: external_interrupt N, interrupt_window N, vmcall N; io_instruction for each
- * character of the line, and one at the end.
+ * Exits with count=N: external_interrupt N, interrupt_window N, vmcall N, io_instruction C + 1, C being the
+ * characters printed.
  */
 #include "runtime/runtime.h"
 
@@ -27,7 +27,7 @@ bool payload(u64 count)
 	on_trap(GUEST_VECTOR_TIMER, count_interrupt);
 	for (u64 i = 0; i < count; i++) {
 		hypercall(HYPERCALL_timer, DELAY);
-		/* Bochs 2.7 lets no interrupt exit from a guest that had IF clear all the time since its entry. */
+		/* Bochs 2.7 lets an interrupt exit only after IF has changed since the entry. */
 		__asm__ volatile("sti; cli" : : : "memory");
 		while (!parameters->timer_pending)
 			cpu_relax();

@@ -95,6 +95,6 @@ u64 cpu_tss_base(void)
 
 void fault_report(const struct fault_frame *frame)
 {
-	fail("exception %lu in L1 at rip %lx, error code %lx, cr2 %lx", frame->vector, frame->rip, frame->error_code,
-	     read_cr2());
+	fail("exception %lu in L1 at rip %lx, error code %lx, cr2 %lx", frame->vector, frame->rip,
+	     frame->error_code, read_cr2());
 }

@@ -4,7 +4,7 @@
 
 #include "guest.h"
 
-/* Run the current VMCS's guest with these registers; anything but VMX_SUCCEED means that it was not entered. */
+/* Run the current VMCS's guest with these registers. Anything but VMX_SUCCEED: it was not entered. */
 enum vmx_outcome vmx_enter(struct guest_registers *registers, bool launched);
 
 /* Where a VM exit goes on: the host_rip of every VMCS. */

@@ -18,12 +18,13 @@ void ept_check(void)
 {
 	u64 capabilities;
 
-	vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS, PROC_activate_secondary_controls, "primary processor-based");
+	vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS, PROC_activate_secondary_controls,
+		     "primary processor-based");
 	vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS2, PROC2_enable_ept, "secondary processor-based");
 	capabilities = rdmsr(MSR_IA32_VMX_EPT_VPID_CAP);
 	need(capabilities, EPT_CAP_WALK_4 | EPT_CAP_WB, "a 4-level walk of write-back tables");
 	need(capabilities, EPT_CAP_INVEPT | EPT_CAP_INVEPT_GLOBAL, "INVEPT");
-	/* SDM "Guidelines for Use of the INVEPT Instruction": whoever had the CPU before may have left translations. */
+	/* SDM "Guidelines for Use of the INVEPT Instruction": translations of an earlier user of the CPU. */
 	invept(INVEPT_global, 0);
 }
 

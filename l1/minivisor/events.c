@@ -13,7 +13,7 @@ void inject_fault(enum x86_vector vector, u32 error_code)
 	inject(vector, INTR_hardware_exception, INTR_ERROR_CODE);
 }
 
-/* Enter with an event as an exit described it; the two formats differ in one bit that is reserved at entry. */
+/* Enter with an event as an exit described it; the formats differ in one bit, reserved at entry. */
 static void inject_as_described(u64 information, enum vmcs_encoding error_code_field)
 {
 	u64 type = (information & INTR_TYPE) >> INTR_TYPE_SHIFT;

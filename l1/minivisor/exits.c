@@ -24,7 +24,6 @@ static void skip_instruction(void)
 	vmwrite(ENC_guest_rip, vmread(ENC_guest_rip) + vmread(ENC_vm_exit_instruction_length));
 }
 
-
 static void handle_cpuid(struct guest *guest)
 {
 	u64 *gpr = guest->registers.gpr;
@@ -212,8 +211,8 @@ static void handle_control_register_access(struct guest *guest)
 	unsigned gpr = qualification >> CR_GPR_SHIFT & 0xf;
 
 	if (number != 3 || access > CR_ACCESS_from) {
-		guest_fail(guest, "change of CR%lu at rip %lx, which minivisor does not emulate",
-			   number, vmread(ENC_guest_rip));
+		guest_fail(guest, "change of CR%lu at rip %lx, which minivisor does not emulate", number,
+			   vmread(ENC_guest_rip));
 		return;
 	}
 	if (access == CR_ACCESS_to)
@@ -250,8 +249,8 @@ static void handle_unexpected(struct guest *guest, u64 reason)
 	const char *name = basic < EXIT_REASONS && reason_names[basic] ? reason_names[basic] : "unknown";
 
 	guest_fail(guest, "%s, reason %lx (%s), qualification %lx, rip %lx",
-		   reason & EXIT_REASON_ENTRY_FAILURE ? "failed VM entry" : "exit without a handler", reason, name,
-		   vmread(ENC_exit_qualification), vmread(ENC_guest_rip));
+		   reason & EXIT_REASON_ENTRY_FAILURE ? "failed VM entry" : "exit without a handler", reason,
+		   name, vmread(ENC_exit_qualification), vmread(ENC_guest_rip));
 }
 
 void handle_exit(struct guest *guest)
@@ -274,7 +273,8 @@ void print_exits(const struct guest *guest)
 
 	for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
 		if (guest->exits[reason] && length < sizeof(line))
-			length += (size_t)snprintf(line + length, sizeof(line) - length, "%s %s %lu", length ? "," : "",
-						   reason_names[reason], guest->exits[reason]);
+			length += (size_t)snprintf(line + length, sizeof(line) - length, "%s %s %lu",
+						   length ? "," : "", reason_names[reason],
+						   guest->exits[reason]);
 	print("[%s] exits:%s\n", guest->name, line);
 }

@@ -4,7 +4,7 @@
 
 #include "guest.h"
 
-/* Count the exit that just happened, and handle it; afterwards the guest can be entered again, or has ended. */
+/* Count the exit that just happened and handle it: then the guest can go on, or has ended. */
 void handle_exit(struct guest *guest);
 
 /* "[cpuid] exits: cpuid 1000, io_instruction 9": in ascending order of the reasons. */

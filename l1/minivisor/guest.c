@@ -38,17 +38,18 @@ static void read_options(struct guest *guest, const char *line)
 	options_check(line, "count|map|hlt|memory");
 	guest->map = option_choice(line, "map", settings.map, MAP_CHOICES);
 	guest->hlt_exits = option_choice(line, "hlt", 0, "wait|exit");
-	guest->memory_size =
-		MIB(ALIGN_UP(option_number(line, "memory", MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN, MEMORY_MIB_MAX), 2));
+	guest->memory_size = MIB(ALIGN_UP(
+		option_number(line, "memory", MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN, MEMORY_MIB_MAX), 2));
 }
 
 static bool is_payload(const struct guest_header *header, u64 size)
 {
 	const struct multiboot_header *image = &header->multiboot;
 
-	return size >= sizeof(*header) && image->magic == MULTIBOOT_HEADER_MAGIC && header->magic == GUEST_MAGIC &&
-	       image->header_addr == GUEST_LOAD_ADDRESS && image->load_addr == GUEST_LOAD_ADDRESS &&
-	       image->load_end_addr - GUEST_LOAD_ADDRESS <= size && image->bss_end_addr >= image->load_end_addr;
+	return size >= sizeof(*header) && image->magic == MULTIBOOT_HEADER_MAGIC &&
+	       header->magic == GUEST_MAGIC && image->header_addr == GUEST_LOAD_ADDRESS &&
+	       image->load_addr == GUEST_LOAD_ADDRESS && image->load_end_addr - GUEST_LOAD_ADDRESS <= size &&
+	       image->bss_end_addr >= image->load_end_addr;
 }
 
 static const struct guest_header *load_image(struct guest *guest, const struct multiboot_module *module)
@@ -57,9 +58,11 @@ static const struct guest_header *load_image(struct guest *guest, const struct m
 	const struct multiboot_header *image = &header->multiboot;
 
 	if (!is_payload(header, module->end - module->start))
-		fail("the module of guest %s is no payload: give it a flat image out of l1/guests", guest->name);
+		fail("the module of guest %s is no payload: give it a flat image out of l1/guests",
+		     guest->name);
 	if (image->bss_end_addr > guest->memory_size)
-		fail("the payload of guest %s needs %u KiB: raise memory=", guest->name, image->bss_end_addr / 1024);
+		fail("the payload of guest %s needs %u KiB: raise memory=", guest->name,
+		     image->bss_end_addr / 1024);
 	memcpy(guest->memory + image->load_addr, header, image->load_end_addr - image->load_addr);
 	memset(guest->memory + image->load_end_addr, 0, image->bss_end_addr - image->load_end_addr);
 	guest->image_end = ALIGN_UP(image->bss_end_addr, PAGE_SIZE);
@@ -83,7 +86,8 @@ void guest_create(struct guest *guest, const struct multiboot_module *module, u1
 
 	read_options(guest, line);
 	guest->vpid = vpid;
-	guest->memory = memory_take(guest->memory_size, guest->map == MAP_large ? LARGE_PAGE_SIZE : PAGE_SIZE);
+	guest->memory =
+		memory_take(guest->memory_size, guest->map == MAP_large ? LARGE_PAGE_SIZE : PAGE_SIZE);
 	image = load_image(guest, module);
 	pass_parameters(guest, line);
 	guest->cr3 = image->cr3;

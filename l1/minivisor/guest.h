@@ -7,7 +7,7 @@
 #include "settings.h"
 #include "vmx.h"
 
-/* Numbered as the CPU numbers them, in exit qualifications for one. RSP's place is unused: the VMCS has it. */
+/* As exit qualifications number them. RSP has its place in the VMCS; the one here is unused. */
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R15 = 15, GPRS };
 
 /* What vmx_enter() loads and saves; enter.S knows the layout. */
@@ -27,21 +27,21 @@ struct guest {
 	bool launched;
 	bool running;
 	bool failed;
-	bool hlt_exits;        /* HLT is intercepted, and L1 sleeps in its place */
-	bool timer_armed;      /* the guest keeps the CPU until its timer has interrupted it */
-	bool timer_pending;    /* the interrupt is there, but not yet injected */
+	bool hlt_exits;     /* HLT is intercepted, and L1 sleeps in its place */
+	bool timer_armed;   /* the guest keeps the CPU until its timer has interrupted it */
+	bool timer_pending; /* the interrupt is there, but not yet injected */
 	enum map_mode map;
-	u8 *memory;            /* guest-physical 0 lies here */
+	u8 *memory; /* guest-physical 0 lies here */
 	u64 memory_size;
-	u64 image_end;         /* guest-physical end of what the loader filled */
+	u64 image_end; /* guest-physical end of what the loader filled */
 	struct guest_parameters *parameters;
 	u64 *ept_root;
-	u64 *shadow_root;      /* with ept=off: what CR3 holds while L2 runs */
-	u64 *shadow_tables;    /* those below the root */
+	u64 *shadow_root;   /* with ept=off: what CR3 holds while L2 runs */
+	u64 *shadow_tables; /* those below the root */
 	unsigned shadow_used;
-	u64 cr3;               /* with ept=off: what L2 believes CR3 holds */
-	u64 cr2;               /* CR2 is in no VMCS: kept here while another guest runs */
-	u64 test_counter;      /* behind the test port */
+	u64 cr3;                    /* with ept=off: what L2 believes CR3 holds */
+	u64 cr2;                    /* CR2 is in no VMCS: kept here while another guest runs */
+	u64 test_counter;           /* behind the test port */
 	char line[GUEST_LINE_SIZE]; /* of output, until its newline */
 	unsigned line_length;
 	u64 exits[EXIT_REASONS];

@@ -24,7 +24,7 @@ bool parse_number(const char *text, u64 *value);
 /* Is word, of length, one of the choices? Its index, or -1. */
 int choice_index(const char *word, size_t length, const char *choices);
 
-/* Copy the first word, without the folders before its name and the suffix behind it; empty if it is an option. */
+/* Copy the first word less folders before it and a suffix behind; empty if it is an option. */
 void first_word(const char *line, char *name, size_t size);
 
 #endif

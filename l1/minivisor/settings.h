@@ -8,8 +8,8 @@ enum map_mode { MAP_demand, MAP_eager, MAP_large };
 #define MAP_CHOICES "demand|eager|large"
 
 struct settings {
-	u64 quantum;       /* exits of one guest before the next one's turn */
-	bool ept;          /* without it, L2's paging is shadowed */
+	u64 quantum; /* exits of one guest before the next one's turn */
+	bool ept;    /* without it, L2's paging is shadowed */
 	bool vpid;
 	enum map_mode map; /* how EPT gets filled, unless a module says otherwise */
 };

@@ -15,7 +15,7 @@ struct walk {
 	bool present; /* every level; if not, the rest says nothing */
 	bool allowed; /* the access that was tried */
 	u64 address;  /* guest-physical */
-	u64 rights;   /* PTE_WRITE and PTE_USER as far as all levels give them, less the first write to a clean page */
+	u64 rights;   /* PTE_WRITE and PTE_USER, as far as all levels give them and the page is dirty */
 };
 
 static unsigned entry_index(u64 linear, unsigned level)
@@ -111,7 +111,8 @@ static void fill(struct guest *guest, u64 linear, const struct walk *walk)
 		forget_all(guest);
 		entry = shadow_entry(guest, linear);
 	}
-	*entry = ((uintptr_t)guest->memory + ALIGN_DOWN(walk->address, PAGE_SIZE)) | PTE_PRESENT | walk->rights;
+	*entry = ((uintptr_t)guest->memory + ALIGN_DOWN(walk->address, PAGE_SIZE)) | PTE_PRESENT |
+		 walk->rights;
 }
 
 void shadow_init(struct guest *guest)
@@ -125,8 +126,8 @@ void shadow_page_fault(struct guest *guest, u64 linear, u32 error_code)
 	struct walk found = walk(guest, linear, error_code);
 
 	if (found.present && !guest_memory(guest, ALIGN_DOWN(found.address, PAGE_SIZE), PAGE_SIZE)) {
-		guest_fail(guest, "access to guest-physical %lx, where it has no memory (rip %lx)", found.address,
-			   vmread(ENC_guest_rip));
+		guest_fail(guest, "access to guest-physical %lx, where it has no memory (rip %lx)",
+			   found.address, vmread(ENC_guest_rip));
 		return;
 	}
 	if (found.present && found.allowed) {

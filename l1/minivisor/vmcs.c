@@ -77,7 +77,7 @@ static void setup_execution_controls(const struct guest *guest)
 static void setup_intercepts(void)
 {
 	vmwrite(ENC_exception_bitmap, BIT(VECTOR_UD) | BIT(VECTOR_BP) | (settings.ept ? 0 : BIT(VECTOR_PF)));
-	/* SDM "Exception Bitmap": with mask and match equal, the bitmap's bit alone decides on page faults. */
+	/* With mask and match equal, the exception bitmap alone decides on page faults. */
 	vmwrite(ENC_page_fault_error_code_mask, 0);
 	vmwrite(ENC_page_fault_error_code_match, 0);
 	vmwrite(ENC_cr3_target_count, 0);
@@ -88,8 +88,8 @@ static void setup_intercepts(void)
 
 static void setup_exit_and_entry_controls(void)
 {
-	u64 exit = EXIT_host_address_space_size | EXIT_acknowledge_interrupt_on_exit | EXIT_save_debug_controls |
-		   EXIT_load_ia32_efer;
+	u64 exit = EXIT_host_address_space_size | EXIT_acknowledge_interrupt_on_exit |
+		   EXIT_save_debug_controls | EXIT_load_ia32_efer;
 	u64 entry = ENTRY_ia32e_mode_guest | ENTRY_load_debug_controls | ENTRY_load_ia32_efer;
 
 	vmwrite(ENC_primary_vm_exit_controls, vmx_controls(MSR_IA32_VMX_EXIT_CTLS, exit, "VM-exit"));
@@ -149,7 +149,7 @@ static void setup_guest_segments(void)
 	vmwrite(ENC_guest_idtr_limit, 0);
 }
 
-/* L2 sees neither CR4.VMXE, which must be 1 for L1's sake, nor may it change what shadowed paging rests on. */
+/* L2 does not see CR4.VMXE, which is there for L1's sake, nor may it change what shadowed paging rests on. */
 static void setup_guest_control_registers(const struct guest *guest)
 {
 	u64 cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;

@@ -10,14 +10,14 @@ static void enable_vmx(void)
 	u64 control;
 
 	if (!(cpuid(1, 0).ecx & CPUID1_ECX_VMX))
-		fail("this CPU has no VMX (CPUID.1:ECX.VMX is 0): choose a CPU, or a hypervisor below, that offers it");
+		fail("this CPU has no VMX (CPUID.1:ECX bit 5): choose a CPU, or a hypervisor below, that has it");
 	control = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	if (!(control & FEATURE_CONTROL_LOCK)) {
 		control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX;
 		wrmsr(MSR_IA32_FEATURE_CONTROL, control);
 	}
 	if (!(control & FEATURE_CONTROL_VMXON_OUTSIDE_SMX))
-		fail("the firmware has locked VMX off (IA32_FEATURE_CONTROL): enable it in the firmware's set-up");
+		fail("the firmware has locked VMX off (IA32_FEATURE_CONTROL): enable it in its set-up");
 }
 
 static u64 within_fixed_bits(u64 value, enum msr_number fixed0, enum msr_number fixed1)
@@ -48,7 +48,8 @@ void vmx_on(void)
 /* With the default settings, a few bits must be 1 that a CPU with "true" MSRs lets us clear. */
 static enum msr_number true_capability(enum msr_number capability)
 {
-	if (!(rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_TRUE_CONTROLS) || capability == MSR_IA32_VMX_PROCBASED_CTLS2)
+	if (!(rdmsr(MSR_IA32_VMX_BASIC) & VMX_BASIC_TRUE_CONTROLS) ||
+	    capability == MSR_IA32_VMX_PROCBASED_CTLS2)
 		return capability;
 	return capability - MSR_IA32_VMX_PINBASED_CTLS + MSR_IA32_VMX_TRUE_PINBASED_CTLS;
 }
@@ -85,5 +86,6 @@ void vmx_failed(const char *instruction, enum vmx_outcome outcome)
 {
 	if (outcome == VMX_FAIL_INVALID)
 		fail("%s failed: VMfailInvalid", instruction);
-	fail("%s failed: VMfailValid, VM-instruction error %lu", instruction, vmread(ENC_vm_instruction_error));
+	fail("%s failed: VMfailValid, VM-instruction error %lu", instruction,
+	     vmread(ENC_vm_instruction_error));
 }
