@@ -17,13 +17,12 @@ struct cpu {
 	u64 host_rsp;
 	u64 tsc_entry, tsc_exit;
 
-	bool *launched; /* launch state of the current VMCS */
+	bool launch; /* the current VMCS is clear: enter by VMLAUNCH */
 	enum level level; /* who runs at the next entry */
-	volatile bool nmi_pending; /* an NMI hit L0 itself and must be passed on */
+	bool nmi_pending; /* an NMI hit L0 itself and must be passed on */
 	unsigned number;
 
 	u64 vmcs01; /* host physical */
-	bool launched01;
 	u64 tsc_offset01;
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
 	u64 apic_base;
@@ -39,8 +38,20 @@ extern unsigned cpu_count;
 /* What the CPU offers, probed once at start; l0/vmcs01.c. */
 extern struct vmx_capabilities host_caps;
 
-/* Enter the current VMCS; returns at its next exit with 0, or at once with RFLAGS if the entry VMfails. entry.S */
-u64 vmx_enter(struct cpu *cpu, bool launch);
+/*
+ * Enter the current VMCS; returns the CPU at its next exit. It saves no register over the guest's: what the compiler
+ * needs afterwards it keeps on the stack. An entry that VMfails ends in vmx_entry_failed().
+ */
+static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
+{
+	u64 rsi = launch;
+
+	__asm__ volatile("call vmx_transition" : "+D"(cpu), "+S"(rsi) : :
+			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+			 "cc", "memory");
+	return cpu;
+}
+NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 rflags);
 void vmx_exit_point(void);
 
 /* Run L1, and L2 for it, for ever. exit.c */

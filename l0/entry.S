@@ -1,29 +1,24 @@
 /*
- * u64 vmx_enter(struct cpu *cpu, bool launch): a call that returns at the next VM exit.
+ * The way into a guest and out of it: called by vmx_enter() (cpu.h), it returns at the next VM exit.
+ * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS).
+ * No other register survives: they are the guest's meanwhile.
  *
  * struct cpu begins with the guest's registers; the stack pointer runs over them, down at an exit (the VMCS's
  * host_rsp is their end) and up at an entry. The TSC is read as near to the transitions as registers allow; what lies
- * between is told to stats.c by the two constants below, in instructions, and proved by the witness test.
+ * between is told to stats.c by two constants there, and proved by the witness test.
  */
 #define CPU_HOST_RSP 128
 #define CPU_TSC_ENTRY 136
 #define CPU_TSC_EXIT 144
 
 	.text
-	.globl vmx_enter
-vmx_enter:
-	pushq	%rbx
-	pushq	%rbp
-	pushq	%r12
-	pushq	%r13
-	pushq	%r14
-	pushq	%r15
+	.globl vmx_transition
+vmx_transition:
 	movq	%rsp, CPU_HOST_RSP(%rdi)
 	movq	%rdi, %rsp
 	rdtsc
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	movq	%rax, CPU_TSC_ENTRY(%rdi)
+	movl	%eax, CPU_TSC_ENTRY(%rdi)
+	movl	%edx, CPU_TSC_ENTRY + 4(%rdi)
 	testl	%esi, %esi
 	popq	%rax
 	popq	%rcx
@@ -45,11 +40,11 @@ vmx_enter:
 	vmresume
 	jmp	2f
 1:	vmlaunch
-	/* VMfail: the flags say which */
-2:	movq	(%rsp), %rsp
+2:	leaq	-CPU_HOST_RSP(%rsp), %rdi
+	movq	(%rsp), %rsp
 	pushfq
-	popq	%rax
-	jmp	3f
+	popq	%rsi
+	call	vmx_entry_failed
 
 	.globl vmx_exit_point
 vmx_exit_point:
@@ -70,17 +65,10 @@ vmx_exit_point:
 	pushq	%rcx
 	pushq	%rax
 	rdtsc
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	movq	%rax, CPU_TSC_EXIT(%rsp)
+	movl	%eax, CPU_TSC_EXIT(%rsp)
+	movl	%edx, CPU_TSC_EXIT + 4(%rsp)
+	movq	%rsp, %rdi
 	movq	CPU_HOST_RSP(%rsp), %rsp
-	xorl	%eax, %eax
-3:	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
 	ret
 
 	.section .note.GNU-stack, "", @progbits

@@ -2,6 +2,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "print.h"
+#include "stats_account.h"
 
 typedef void exit_handler(struct cpu *cpu);
 
@@ -39,6 +40,7 @@ static void l1_exit(struct cpu *cpu, u32 reason)
 		exit_unexpected(cpu, "L0 expects no such exit of L1");
 	}
 	stats_exit(&cpu->stats, LEVEL_1, reason);
+	cpu->launch = false;
 	l1_handler[reason](cpu);
 }
 
@@ -57,7 +59,7 @@ static void pass_on_nmi(struct cpu *cpu)
 		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 }
 
-static NORETURN COLD void entry_failed(struct cpu *cpu, u64 flags)
+NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 flags)
 {
 	print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
 	      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
@@ -67,18 +69,13 @@ static NORETURN COLD void entry_failed(struct cpu *cpu, u64 flags)
 NORETURN void cpu_run(struct cpu *cpu)
 {
 	for (;;) {
-		u64 failed;
 		u32 reason;
 
 		if (UNLIKELY(cpu->nmi_pending))
 			pass_on_nmi(cpu);
-		failed = vmx_enter(cpu, !*cpu->launched);
-		if (UNLIKELY(failed))
-			entry_failed(cpu, failed);
+		cpu = vmx_enter(cpu, cpu->launch);
 		stats_account(cpu);
 		reason = (u32)vmread(ENC_exit_reason);
-		if (LIKELY(!(reason & EXIT_REASON_ENTRY_FAILURE)))
-			*cpu->launched = true;
 		if (cpu->level == LEVEL_1)
 			l1_exit(cpu, reason);
 		else

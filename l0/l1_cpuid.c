@@ -9,12 +9,12 @@
 #define ECX7_OSPKE BIT(4)
 
 /* OSXSAVE mirrors CR4.OSXSAVE of L1, not of L0; SDM "CPUID". */
-static void leaf_features(struct cpuid_result *r)
+static inline void leaf_features(struct cpuid_result *r)
 {
-	r->ecx &= ~(u32)CPUID1_ECX_OSXSAVE;
-	if (vmread(ENC_guest_cr4) & CR4_OSXSAVE)
-		r->ecx |= CPUID1_ECX_OSXSAVE;
-	r->ecx |= CPUID1_ECX_HYPERVISOR;
+	bool osxsave = vmread(ENC_guest_cr4) & CR4_OSXSAVE;
+
+	r->ecx = (r->ecx & ~(u32)CPUID1_ECX_OSXSAVE) | (u32)CPUID1_ECX_HYPERVISOR |
+		 (osxsave ? (u32)CPUID1_ECX_OSXSAVE : 0);
 }
 
 /* Intel PT writes to physical memory past EPT01, so it is not offered. */
@@ -38,25 +38,35 @@ static struct cpuid_result signature(void)
 	return r;
 }
 
+/* The rarer leaves that L0 answers in part or in whole itself. */
+static COLD struct cpuid_result rare_leaf(u32 leaf, u32 subleaf, struct cpuid_result r)
+{
+	if (leaf == TURTLES_CPUID_SIGNATURE)
+		return signature();
+	if (leaf == LEAF_EXTENDED_FEATURES)
+		leaf_extended_features(&r, subleaf);
+	else
+		r = (struct cpuid_result){ 0 };
+	return r;
+}
+
+static inline bool is_rare_leaf(u32 leaf)
+{
+	return leaf == TURTLES_CPUID_SIGNATURE || leaf == LEAF_EXTENDED_FEATURES || leaf == LEAF_PROCESSOR_TRACE;
+}
+
 void l1_cpuid_exit(struct cpu *cpu)
 {
 	u32 leaf = (u32)cpu->gpr[GPR_rax], subleaf = (u32)cpu->gpr[GPR_rcx];
-	struct cpuid_result r;
+	struct cpuid_result r = cpuid(leaf, subleaf);
 
-	if (UNLIKELY(leaf == TURTLES_CPUID_SIGNATURE)) {
-		r = signature();
-	} else {
-		r = cpuid(leaf, subleaf);
-		if (leaf == LEAF_FEATURES)
-			leaf_features(&r);
-		else if (leaf == LEAF_EXTENDED_FEATURES)
-			leaf_extended_features(&r, subleaf);
-		else if (leaf == LEAF_PROCESSOR_TRACE)
-			r = (struct cpuid_result){ 0 };
-	}
+	if (leaf == LEAF_FEATURES)
+		leaf_features(&r);
+	else if (UNLIKELY(is_rare_leaf(leaf)))
+		r = rare_leaf(leaf, subleaf, r);
 	cpu->gpr[GPR_rax] = r.eax;
 	cpu->gpr[GPR_rbx] = r.ebx;
 	cpu->gpr[GPR_rcx] = r.ecx;
 	cpu->gpr[GPR_rdx] = r.edx;
-	l1_skip_instruction(cpu);
+	l1_skip_instruction();
 }

@@ -4,8 +4,6 @@
 
 #include "cpu.h"
 
-/* Go on behind the instruction that exited; SDM "Interruptibility State" and "Pending Debug Exceptions". */
-void l1_skip_instruction(struct cpu *cpu);
 
 /* Give the guest whose VMCS is current an exception at its next entry. */
 void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code);
@@ -26,6 +24,31 @@ static inline unsigned l1_cpl(void)
 static inline bool l1_in_64bit_code(void)
 {
 	return (vmread(ENC_guest_cs_access_rights) & AR_L) != 0;
+}
+
+/* Lift what held for the next instruction only; SDM "Guest Non-Register State". */
+COLD void l1_end_blocking(u64 interruptibility);
+/* A single-step trap is due behind the instruction; SDM "Pending Debug Exceptions" of that section. */
+COLD void l1_single_step(void);
+
+/* Go on behind the instruction that exited, whose RFLAGS are given. */
+static inline void l1_advance(u64 rflags)
+{
+	u64 from = vmread(ENC_guest_rip), rip = from + vmread(ENC_vm_exit_instruction_length);
+	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
+
+	if (UNLIKELY((from ^ rip) >> 32) && !l1_in_64bit_code())
+		rip = (u32)rip;
+	vmwrite(ENC_guest_rip, rip);
+	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
+		l1_end_blocking(interruptibility);
+	if (UNLIKELY(rflags & RFLAGS_TF))
+		l1_single_step();
+}
+
+static inline void l1_skip_instruction(void)
+{
+	l1_advance(vmread(ENC_guest_rflags));
 }
 
 /* Handlers; the guest may be L2 where L1 lets it do what only L0 must see. */

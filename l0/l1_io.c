@@ -90,15 +90,15 @@ void l1_io_exit(struct cpu *cpu)
 		if (cpu->level == LEVEL_2)
 			exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
 		if (qualification & IO_REP && cpu->gpr[GPR_rcx] == 0) {
-			l1_skip_instruction(cpu);
+			l1_skip_instruction();
 			return;
 		}
 		if (string_element(cpu, qualification) && !(qualification & IO_REP && --cpu->gpr[GPR_rcx]))
-			l1_skip_instruction(cpu);
+			l1_skip_instruction();
 		return;
 	}
 	value = access_ports(cpu, IO_PORT(qualification), size, qualification & IO_IN, (u32)cpu->gpr[GPR_rax]);
 	if (qualification & IO_IN)
 		write_accumulator(&cpu->gpr[GPR_rax], value, size);
-	l1_skip_instruction(cpu);
+	l1_skip_instruction();
 }

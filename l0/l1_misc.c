@@ -2,20 +2,16 @@
 #include "l1_exit.h"
 #include "print.h"
 
-void l1_skip_instruction(struct cpu *cpu)
+void l1_end_blocking(u64 interruptibility)
 {
-	u64 rip = vmread(ENC_guest_rip) + vmread(ENC_vm_exit_instruction_length);
-	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
+	u64 blocking = INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss;
 
-	(void)cpu;
-	if (UNLIKELY(rip >> 32) && !l1_in_64bit_code())
-		rip = (u32)rip;
-	vmwrite(ENC_guest_rip, rip);
-	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
-		vmwrite(ENC_guest_interruptibility_state,
-			interruptibility & ~(u64)(INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss));
-	if (UNLIKELY(vmread(ENC_guest_rflags) & RFLAGS_TF))
-		vmwrite(ENC_guest_pending_debug_exceptions, vmread(ENC_guest_pending_debug_exceptions) | DR6_BS);
+	vmwrite(ENC_guest_interruptibility_state, interruptibility & ~blocking);
+}
+
+void l1_single_step(void)
+{
+	vmwrite(ENC_guest_pending_debug_exceptions, vmread(ENC_guest_pending_debug_exceptions) | DR6_BS);
 }
 
 void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code)
@@ -37,14 +33,15 @@ void l1_xsetbv_exit(struct cpu *cpu)
 	if (l1_cpl() != 0 || !xsetbv_safe((u32)cpu->gpr[GPR_rcx], value))
 		inject_gp();
 	else
-		l1_skip_instruction(cpu);
+		l1_skip_instruction();
 }
 
 /* Without write-back INVD could undo writes of L0's own that are still in the caches. */
 void l1_invd_exit(struct cpu *cpu)
 {
+	(void)cpu;
 	__asm__ volatile("wbinvd" : : : "memory");
-	l1_skip_instruction(cpu);
+	l1_skip_instruction();
 }
 
 /* SMX is not offered. */

@@ -142,7 +142,7 @@ void l1_rdmsr_exit(struct cpu *cpu)
 	}
 	cpu->gpr[GPR_rax] = (u32)value;
 	cpu->gpr[GPR_rdx] = value >> 32;
-	l1_skip_instruction(cpu);
+	l1_skip_instruction();
 }
 
 void l1_wrmsr_exit(struct cpu *cpu)
@@ -152,5 +152,5 @@ void l1_wrmsr_exit(struct cpu *cpu)
 	if (l1_cpl() != 0 || !l1_wrmsr(cpu, (u32)cpu->gpr[GPR_rcx], value))
 		inject_gp();
 	else
-		l1_skip_instruction(cpu);
+		l1_skip_instruction();
 }

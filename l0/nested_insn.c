@@ -17,7 +17,7 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 		rflags |= RFLAGS_CF;
 	}
 	vmwrite(ENC_guest_rflags, rflags);
-	l1_skip_instruction(cpu);
+	l1_advance(rflags);
 }
 
 static void succeed(struct cpu *cpu)

@@ -175,9 +175,11 @@ static void write_fields(const struct vmcs_slot *slot, struct field_set fields, 
 			vmcs_field[f].use == USE_MERGE ? merge_field(input, f) : slot->vmcs12.value[f]);
 }
 
-static void all_fields(struct field_set *set)
+/* All that there is, but what vmcs02 alone has the newest value of. */
+static void all_fields(const struct vmcs_slot *slot, struct field_set *set)
 {
-	*set = host_caps.fields;
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		set->word[i] = host_caps.fields.word[i] & ~slot->vmcs12.stale.word[i];
 }
 
 /* The fields of vmcs02 to write: what L1 changed, what never keeps, and what L0 changed beside it. */
@@ -197,7 +199,7 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 	field_set_unite(&dirty, &slot->always_dirty);
 	add_inherited(slot, &dirty);
 	if (!slot->prepared02 || !options.dirty_tracking)
-		all_fields(&dirty);
+		all_fields(slot, &dirty);
 	dirty = merge_affected(&dirty);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		dirty.word[i] &= host_caps.fields.word[i];
@@ -238,7 +240,7 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	write_fields(slot, fields, &input);
 	field_set_clear(&slot->vmcs12.dirty);
 	cpu->level = LEVEL_2;
-	cpu->launched = &slot->launched02;
+	cpu->launch = !slot->launched02;
 }
 
 /* L1's TLB entries without a VPID go at every transition; SDM "Operations that Invalidate Cached Mappings". */
@@ -254,7 +256,7 @@ static void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct l
 	host_state12_load(&slot->vmcs12, left);
 	flush_l1_if_l2_has_no_vpid(slot);
 	cpu->level = LEVEL_1;
-	cpu->launched = &cpu->launched01;
+	cpu->launch = false;
 	if (!msr_list_load(cpu, get(slot, F_vm_exit_msr_load_address), (u32)get(slot, F_vm_exit_msr_load_count), NULL))
 		exit_unexpected(cpu, "VMX abort: L1's VM-exit MSR-load list cannot be loaded");
 }
@@ -502,7 +504,8 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		refused_by_cpu(cpu, reason);
 		return;
 	}
-	slot->vmcs12.launched = true;
+	slot->vmcs12.launched = slot->launched02 = true;
+	cpu->launch = false;
 	stats_exit(&cpu->stats, LEVEL_2, reason);
 	if (reason == REASON_ept_violation) {
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));

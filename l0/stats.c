@@ -1,13 +1,14 @@
 #include "cpu.h"
 #include "options.h"
 #include "print.h"
+#include "stats_account.h"
 
 /*
  * Instructions of entry.S that the readings of the TSC do not see: of L0's between the RDTSC before an entry and the
  * entry (the RDTSC counts itself), and between an exit and the RDTSC behind it. The witness test holds L0's tables to
  * the emulator's own log, so a change of entry.S that forgets these numbers fails it.
  */
-#define TICKS_BEFORE_ENTRY 22
+#define TICKS_BEFORE_ENTRY 21
 #define TICKS_BEHIND_EXIT 16
 
 static const char *const reason_names[EXIT_REASONS] = {
@@ -19,48 +20,6 @@ static const char *const reason_names[EXIT_REASONS] = {
 const char *exit_reason_name(u32 reason)
 {
 	return reason < EXIT_REASONS && reason_names[reason] ? reason_names[reason] : "unknown";
-}
-
-/* L2 runs again, or the run is over: all that was executed since the exit is its cost. */
-static void close_cause(struct stats *s)
-{
-	s->cause->l0_ticks += s->l0_ticks - s->cause_l0_ticks;
-	s->cause->l1_ticks += s->guest_ticks[LEVEL_1] - s->cause_l1_ticks;
-	s->cause = NULL;
-}
-
-static void open_cause(struct stats *s, u64 l0_before)
-{
-	s->cause = s->current;
-	s->caused = s->l1_exits_caused[s->reason];
-	s->cause_l0_ticks = l0_before;
-	s->cause_l1_ticks = s->guest_ticks[LEVEL_1];
-}
-
-void stats_account(struct cpu *cpu)
-{
-	struct stats *s = &cpu->stats;
-	u64 l0 = cpu->tsc_entry - s->previous_exit + s->correction;
-	u64 guest = cpu->tsc_exit - cpu->tsc_entry - s->correction;
-	u64 l0_before = s->l0_ticks;
-
-	s->previous_exit = cpu->tsc_exit;
-	s->l0_ticks += l0;
-	s->current->count++;
-	if (s->from == LEVEL_1) {
-		s->current->l0_ticks += l0;
-		if (s->cause) {
-			s->cause->l1_exits++;
-			s->caused[s->reason]++;
-			if (cpu->level == LEVEL_2)
-				close_cause(s);
-		}
-	} else if (cpu->level == LEVEL_1) {
-		open_cause(s, l0_before);
-	} else {
-		s->current->l0_ticks += l0;
-	}
-	s->guest_ticks[cpu->level] += guest;
 }
 
 /* Count a made-up exit many times over and see what one costs. */
@@ -126,7 +85,7 @@ void stats_print(struct cpu *cpu)
 	struct stats *s = &cpu->stats;
 
 	if (s->cause)
-		close_cause(s);
+		stats_close_cause(s);
 	for (unsigned from = 0; from < LEVELS; from++)
 		for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
 			for (unsigned owner = 0; owner < STATS_OWNERS; owner++)

@@ -45,8 +45,6 @@ struct cpu;
 /* Zero the counters and measure what counting costs. */
 void stats_init(struct cpu *cpu);
 
-/* Account for the transition that has just ended; called once per exit, before it is handled. */
-void stats_account(struct cpu *cpu);
 
 /* Name the exit at hand: where it came from and why. L0 owns it until stats_reflected() says otherwise. */
 static inline void stats_exit(struct stats *stats, enum level from, u32 reason)

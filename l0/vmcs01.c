@@ -87,7 +87,7 @@ void vmcs01_init(struct cpu *cpu)
 		controls01_init();
 	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	cpu->vmcs01 = home_physical(region);
-	cpu->launched = &cpu->launched01;
+	cpu->launch = true;
 	ASSERT(vmclear(cpu->vmcs01) == VMX_SUCCEED && vmptrld(cpu->vmcs01) == VMX_SUCCEED);
 	vmcs_write_host_state(cpu);
 	write_controls();
