@@ -100,7 +100,8 @@ static void controls_that_lack_what_they_need_go_with_it(void **state)
 		caps12 = offer(&host, &policy);
 		assert_int_equal(controls_allowed(&caps12, cases[i].with) & cases[i].also_gone, 0);
 		fake_allow(&host, cases[i].group,
-			   (controls_allowed(&host, cases[i].group) & ~cases[i].gone) | fake_default1[cases[i].group]);
+			   (controls_allowed(&host, cases[i].group) & ~cases[i].gone) |
+				   fake_default1[cases[i].group]);
 		caps12 = offer(&host, &vmx_policy_default);
 		assert_int_equal(controls_allowed(&caps12, cases[i].with) & cases[i].also_gone, 0);
 	}
@@ -221,7 +222,8 @@ static const struct {
 	{ F_virtual_apic_address, { { CONTROLS_proc, PROC_use_tpr_shadow } } },
 	{ F_tpr_threshold, { { CONTROLS_proc, PROC_use_tpr_shadow } } },
 	{ F_address_of_msr_bitmaps, { { CONTROLS_proc, PROC_use_msr_bitmaps } } },
-	{ F_secondary_processor_based_controls, { { CONTROLS_proc, (u32)PROC_activate_secondary_controls } } },
+	{ F_secondary_processor_based_controls,
+	  { { CONTROLS_proc, (u32)PROC_activate_secondary_controls } } },
 	{ F_apic_access_address, { { CONTROLS_proc2, PROC2_virtualize_apic_accesses } } },
 	{ F_ept_pointer, { { CONTROLS_proc2, PROC2_enable_ept } } },
 	{ F_guest_physical_address, { { CONTROLS_proc2, PROC2_enable_ept } } },
@@ -233,8 +235,10 @@ static const struct {
 	{ F_ple_gap, { { CONTROLS_proc2, PROC2_pause_loop_exiting } } },
 	{ F_ple_window, { { CONTROLS_proc2, PROC2_pause_loop_exiting } } },
 	{ F_xss_exiting_bitmap, { { CONTROLS_proc2, PROC2_enable_xsaves_xrstors } } },
-	{ F_guest_ia32_pat, { { CONTROLS_entry, ENTRY_load_ia32_pat }, { CONTROLS_exit, EXIT_save_ia32_pat } } },
-	{ F_guest_ia32_efer, { { CONTROLS_entry, ENTRY_load_ia32_efer }, { CONTROLS_exit, EXIT_save_ia32_efer } } },
+	{ F_guest_ia32_pat, { { CONTROLS_entry, ENTRY_load_ia32_pat },
+			      { CONTROLS_exit, EXIT_save_ia32_pat } } },
+	{ F_guest_ia32_efer, { { CONTROLS_entry, ENTRY_load_ia32_efer },
+			       { CONTROLS_exit, EXIT_save_ia32_efer } } },
 	{ F_host_ia32_pat, { { CONTROLS_exit, EXIT_load_ia32_pat } } },
 	{ F_host_ia32_efer, { { CONTROLS_exit, EXIT_load_ia32_efer } } },
 };
@@ -277,7 +281,8 @@ static void the_other_fields_need_no_control(void **state)
 		enum vmcs_field field = (enum vmcs_field)i;
 		bool without_effect = vmcs_field[i].use == USE_NONE && field != F_executive_vmcs_pointer;
 
-		assert_int_equal(field_set_has(&caps12.fields, field), !without_effect && !is_conditional(field));
+		assert_int_equal(field_set_has(&caps12.fields, field),
+				 !without_effect && !is_conditional(field));
 		field_set_remove(&host.fields, field);
 		without = offer(&host, &vmx_policy_default);
 		assert_false(field_set_has(&without.fields, field));
@@ -290,7 +295,7 @@ static void the_highest_index_is_that_of_the_fields_offered(void **state)
 	struct vmx_policy policy = vmx_policy_default;
 
 	(void)state;
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2e); /* the preemption timer's value */
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2e); /* of the preemption timer */
 	policy.controls[CONTROLS_pin] = 0;
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2c); /* the XSS-exiting bitmap */
@@ -345,7 +350,8 @@ static void what_l0_needs_is_named_when_it_is_missing(void **state)
 	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++) {
 		struct vmx_capabilities host = whole;
 
-		fake_allow(&host, controls[i].group, controls_allowed(&host, controls[i].group) & ~controls[i].bit);
+		fake_allow(&host, controls[i].group,
+			   controls_allowed(&host, controls[i].group) & ~controls[i].bit);
 		assert_string_equal(capabilities_missing(&host), controls[i].name);
 	}
 	for (unsigned i = 0; i < ARRAY_SIZE(ept); i++) {

@@ -190,7 +190,8 @@ static void execution_controls_agree_with_each_other(void **state)
 		{ { { F_tpr_threshold, ~0ull, 16 } }, F_tpr_threshold, false },
 		{ { { F_tpr_threshold, 0, BIT(31) } }, F_tpr_threshold, false },
 		{ { { F_pin_based_controls, PIN_nmi_exiting, 0 } }, F_pin_based_controls, false },
-		{ { { F_pin_based_controls, PIN_virtual_nmis, 0 } }, F_primary_processor_based_controls, false },
+		{ { { F_pin_based_controls, PIN_virtual_nmis, 0 } }, F_primary_processor_based_controls,
+		  false },
 		{ { { F_secondary_processor_based_controls, 0, PROC2_virtualize_x2apic_mode } },
 		  F_secondary_processor_based_controls, false },
 		{ { { F_primary_processor_based_controls, PROC_use_tpr_shadow, 0 },
@@ -230,7 +231,8 @@ static void execution_controls_agree_with_each_other(void **state)
 static void the_timer_is_saved_only_where_it_runs(void **state)
 {
 	static const struct entry_case refused = {
-		{ { F_pin_based_controls, PIN_activate_vmx_preemption_timer, 0 } }, F_primary_vm_exit_controls, false,
+		{ { F_pin_based_controls, PIN_activate_vmx_preemption_timer, 0 } },
+		F_primary_vm_exit_controls, false,
 	};
 	static const struct entry_case accepted = {
 		{ { F_pin_based_controls, PIN_activate_vmx_preemption_timer, 0 },
@@ -413,7 +415,8 @@ static void host_addresses_are_canonical(void **state)
 	(void)state;
 	*fake_msr(&la57, MSR_IA32_VMX_CR4_FIXED1) |= CR4_LA57;
 	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-		struct entry_case c = { .changes = { { fields[i], ~0ull, 0x0000800000000000 } }, .field = fields[i] };
+		struct entry_case c = { .changes = { { fields[i], ~0ull, 0x0000800000000000 } },
+					.field = fields[i] };
 
 		refuse(&c, &caps12, STAGE_host, ENTRY_vmfail, 8);
 		accept(&c, &la57);
@@ -455,8 +458,10 @@ static void check_pat_of(enum vmcs_field field, enum vmcs_field controls, u64 co
 static void pat_entries_are_memory_types(void **state)
 {
 	(void)state;
-	check_pat_of(F_host_ia32_pat, F_primary_vm_exit_controls, EXIT_load_ia32_pat, STAGE_host, ENTRY_vmfail, 8);
-	check_pat_of(F_guest_ia32_pat, F_vm_entry_controls, ENTRY_load_ia32_pat, STAGE_guest, ENTRY_failure, 0);
+	check_pat_of(F_host_ia32_pat, F_primary_vm_exit_controls, EXIT_load_ia32_pat, STAGE_host,
+		     ENTRY_vmfail, 8);
+	check_pat_of(F_guest_ia32_pat, F_vm_entry_controls, ENTRY_load_ia32_pat, STAGE_guest,
+		     ENTRY_failure, 0);
 }
 
 static void host_efer_suits_the_address_space(void **state)
@@ -497,7 +502,8 @@ static void host_selectors_are_of_the_gdt_and_ring_0(void **state)
 		bool never_null = fields[i] == F_host_cs_selector || fields[i] == F_host_tr_selector;
 
 		for (unsigned bit = 0; bit < 3; bit++) {
-			struct entry_case c = { .changes = { { fields[i], 0, BIT(bit) | 0x28 } }, .field = fields[i] };
+			struct entry_case c = { .changes = { { fields[i], 0, BIT(bit) | 0x28 } },
+						.field = fields[i] };
 
 			refuse(&c, &caps12, STAGE_host, ENTRY_vmfail, 8);
 			c.changes[0].set = 0x28;
@@ -591,11 +597,15 @@ static void guest_msrs_are_checked_where_the_entry_loads_them(void **state)
 	} cases[] = {
 		{ { { { F_guest_dr7, 0, BIT(32) } }, F_guest_dr7, false }, ENTRY_load_debug_controls },
 		{ { { { F_guest_dr7, 0, BIT(63) } }, F_guest_dr7, false }, ENTRY_load_debug_controls },
-		{ { { { F_guest_ia32_debugctl, 0, BIT(3) } }, F_guest_ia32_debugctl, false }, ENTRY_load_debug_controls },
-		{ { { { F_guest_ia32_debugctl, 0, BIT(16) } }, F_guest_ia32_debugctl, false }, ENTRY_load_debug_controls },
+		{ { { { F_guest_ia32_debugctl, 0, BIT(3) } }, F_guest_ia32_debugctl, false },
+		  ENTRY_load_debug_controls },
+		{ { { { F_guest_ia32_debugctl, 0, BIT(16) } }, F_guest_ia32_debugctl, false },
+		  ENTRY_load_debug_controls },
 		{ { { { F_guest_ia32_efer, 0, BIT(1) } }, F_guest_ia32_efer, false }, ENTRY_load_ia32_efer },
-		{ { { { F_guest_ia32_efer, EFER_LMA, 0 } }, F_guest_ia32_efer, false }, ENTRY_load_ia32_efer },
-		{ { { { F_guest_ia32_efer, EFER_LME, 0 } }, F_guest_ia32_efer, false }, ENTRY_load_ia32_efer },
+		{ { { { F_guest_ia32_efer, EFER_LMA, 0 } }, F_guest_ia32_efer, false },
+		  ENTRY_load_ia32_efer },
+		{ { { { F_guest_ia32_efer, EFER_LME, 0 } }, F_guest_ia32_efer, false },
+		  ENTRY_load_ia32_efer },
 		{ { { { F_guest_ia32_efer, 0, EFER_LMA } }, F_guest_ia32_efer, true }, ENTRY_load_ia32_efer },
 		{ { { { F_guest_ia32_efer, 0, EFER_LME } }, F_guest_ia32_efer, true }, ENTRY_load_ia32_efer },
 	};
@@ -622,10 +632,12 @@ static void guest_msrs_are_checked_where_the_entry_loads_them(void **state)
 static void a_link_pointer_needs_vmcs_shadowing(void **state)
 {
 	struct vmx_capabilities caps12 = fake_caps12(), shadowing = fake_caps12();
-	struct entry_case c = { .changes = { { F_vmcs_link_pointer, ~0ull, 0x20000 } }, .field = F_vmcs_link_pointer };
+	struct entry_case c = { .changes = { { F_vmcs_link_pointer, ~0ull, 0x20000 } },
+				.field = F_vmcs_link_pointer };
 
 	(void)state;
-	fake_allow(&shadowing, CONTROLS_proc2, controls_allowed(&caps12, CONTROLS_proc2) | PROC2_vmcs_shadowing);
+	fake_allow(&shadowing, CONTROLS_proc2,
+		   controls_allowed(&caps12, CONTROLS_proc2) | PROC2_vmcs_shadowing);
 	refuse(&c, &caps12, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
 	accept(&c, &shadowing);
 	c.changes[0].set = 0x20800;

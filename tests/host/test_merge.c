@@ -23,7 +23,8 @@ static int setup(void **state)
 		.vmcs12 = &test.vmcs12,
 		.host = &test.host,
 		.controls01 = {
-			[CONTROLS_proc] = PROC_use_io_bitmaps | PROC_use_msr_bitmaps | (u32)PROC_activate_secondary_controls,
+			[CONTROLS_proc] = PROC_use_io_bitmaps | PROC_use_msr_bitmaps |
+				(u32)PROC_activate_secondary_controls,
 			[CONTROLS_proc2] = PROC2_enable_ept | PROC2_unrestricted_guest,
 		},
 		.tsc_offset01 = 1000,
@@ -69,7 +70,8 @@ static enum origin origin_of(enum control_group group, u32 bit)
 		{ CONTROLS_pin, PIN_process_posted_interrupts, NEVER },
 		{ CONTROLS_proc, (u32)PROC_activate_secondary_controls, ALWAYS },
 		{ CONTROLS_proc, PROC_activate_tertiary_controls, NEVER },
-		{ CONTROLS_proc, PROC_use_msr_bitmaps | PROC_use_io_bitmaps | PROC_unconditional_io_exiting, BY_RULE },
+		{ CONTROLS_proc, PROC_use_msr_bitmaps | PROC_use_io_bitmaps |
+		  PROC_unconditional_io_exiting, BY_RULE },
 		{ CONTROLS_proc2, PROC2_enable_ept, ALWAYS },
 		{ CONTROLS_proc2, PROC2_enable_vpid, BY_RULE },
 		{ CONTROLS_proc2,
@@ -81,7 +83,8 @@ static enum origin origin_of(enum control_group group, u32 bit)
 		  EXIT_host_address_space_size | EXIT_save_debug_controls | EXIT_save_ia32_pat |
 		  EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer, ALWAYS },
 		{ CONTROLS_exit, EXIT_save_vmx_preemption_timer_value, FROM_12 },
-		{ CONTROLS_entry, ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer, ALWAYS },
+		{ CONTROLS_entry, ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer,
+		  ALWAYS },
 		{ CONTROLS_entry, ENTRY_ia32e_mode_guest, FROM_12 },
 		{ CONTROLS_entry, ENTRY_entry_to_smm | ENTRY_deactivate_dual_monitor_treatment, NEVER },
 	};
@@ -153,7 +156,8 @@ static void secondary_controls_of_l1_need_their_activation(void **state)
 	struct merge_test *test = *state;
 
 	set12(test, F_secondary_processor_based_controls, PROC2_enable_rdtscp | PROC2_wbinvd_exiting);
-	assert_int_equal(merged(test, F_secondary_processor_based_controls), PROC2_enable_ept | PROC2_enable_vpid);
+	assert_int_equal(merged(test, F_secondary_processor_based_controls),
+			 PROC2_enable_ept | PROC2_enable_vpid);
 	or12(test, F_primary_processor_based_controls, PROC_activate_secondary_controls);
 	assert_int_equal(merged(test, F_secondary_processor_based_controls),
 			 PROC2_enable_ept | PROC2_enable_vpid | PROC2_enable_rdtscp | PROC2_wbinvd_exiting);
@@ -210,10 +214,12 @@ static void an_interrupt_is_acknowledged_only_for_l1(void **state)
 
 	test->input.controls01[CONTROLS_exit] |= EXIT_acknowledge_interrupt_on_exit;
 	for (unsigned i = 0; i < 4; i++) {
+		u64 exit02;
+
 		set12(test, F_pin_based_controls, i & 1 ? PIN_external_interrupt_exiting : 0);
 		set12(test, F_primary_vm_exit_controls, i & 2 ? EXIT_acknowledge_interrupt_on_exit : 0);
-		assert_int_equal(!!(merged(test, F_primary_vm_exit_controls) & EXIT_acknowledge_interrupt_on_exit),
-				 i == 3);
+		exit02 = merged(test, F_primary_vm_exit_controls);
+		assert_int_equal(!!(exit02 & EXIT_acknowledge_interrupt_on_exit), i == 3);
 	}
 }
 
@@ -337,7 +343,8 @@ static void a_change_affects_itself_if_it_reaches_vmcs02(void **state)
 
 		field_set_add(&dirty, (enum vmcs_field)i);
 		affected = merge_affected(&dirty);
-		assert_int_equal(field_set_has(&affected, (enum vmcs_field)i), reaches_vmcs02((enum vmcs_field)i));
+		assert_int_equal(field_set_has(&affected, (enum vmcs_field)i),
+				 reaches_vmcs02((enum vmcs_field)i));
 		while ((field = field_set_take(&affected)) != VMCS_FIELDS)
 			assert_true(reaches_vmcs02(field));
 	}

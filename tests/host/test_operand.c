@@ -76,7 +76,8 @@ static void random_instructions_decode_as_they_were_encoded(void **state)
 
 static void registers_are_numbered_as_in_instructions(void **state)
 {
-	const struct instruction i = { .address_size = 2, .index = 12, .base = 4, .scaling = 3, .segment = 2 };
+	const struct instruction i = { .address_size = 2, .index = 12, .base = 4, .scaling = 3,
+				       .segment = 2 };
 	u64 gpr[GPRS] = { 0 };
 	struct vmx_operand operand;
 
@@ -114,7 +115,8 @@ static void check_linear(const struct linear_case *c, bool long_mode, unsigned w
 	const struct segment_state segment = { c->base, c->limit, c->access_rights };
 	u64 linear = 0;
 
-	assert_int_equal(operand_linear(&operand, &segment, c->size, c->write, long_mode, width, &linear), c->fault);
+	assert_int_equal(operand_linear(&operand, &segment, c->size, c->write, long_mode, width, &linear),
+			 c->fault);
 	if (c->fault == -1)
 		assert_int_equal(linear, c->linear);
 }

@@ -283,7 +283,8 @@ static void cr3_loads_are_l1s_but_for_its_targets(void **state)
 		for (unsigned i = 0; i < 4; i++)
 			vmcs12_set(&vmcs12, targets[i], 0x1000 * (i + 1));
 		for (unsigned i = 0; i < 4; i++)
-			assert_int_equal(cr_access(&vmcs12, 3, 0x1000 * (i + 1)), i < count ? OWNER_l0 : OWNER_l1);
+			assert_int_equal(cr_access(&vmcs12, 3, 0x1000 * (i + 1)),
+					 i < count ? OWNER_l0 : OWNER_l1);
 		assert_int_equal(cr_access(&vmcs12, 3, 0x9000), OWNER_l1);
 		vmcs12_set(&vmcs12, F_primary_processor_based_controls, ~PROC_cr3_load_exiting);
 		assert_int_equal(cr_access(&vmcs12, 3, 0x9000), OWNER_l0);
@@ -307,9 +308,13 @@ static void the_other_moves_go_by_their_controls(void **state)
 	}
 }
 
-static enum exit_owner io(const struct vmcs12 *vmcs12, const struct owner_bitmaps *bitmaps, u16 port, unsigned size)
+static enum exit_owner io(const struct vmcs12 *vmcs12, const struct owner_bitmaps *bitmaps, u16 port,
+			  unsigned size)
 {
-	const struct exit_event event = { .reason = 30, .qualification = (u64)port << 16 | 0x38 | (size - 1) };
+	const struct exit_event event = {
+		.reason = 30,
+		.qualification = (u64)port << 16 | 0x38 | (size - 1),
+	};
 
 	return exit_owner(vmcs12, &event, bitmaps);
 }
@@ -385,7 +390,8 @@ static void xsaves_is_l1s_where_it_saves_what_the_bitmap_has(void **state)
 	(void)state;
 	for (u32 reason = 63; reason <= 64; reason++) {
 		struct exit_event event = { .reason = reason, .operand = BIT(40) | 3 };
-		struct vmcs12 vmcs12 = with(F_secondary_processor_based_controls, PROC2_enable_xsaves_xrstors);
+		struct vmcs12 vmcs12 = with(F_secondary_processor_based_controls,
+					    PROC2_enable_xsaves_xrstors);
 
 		assert_int_equal(exit_owner(&vmcs12, &event, &no_bitmaps), OWNER_l0);
 		vmcs12_set(&vmcs12, F_xss_exiting_bitmap, BIT(40) | 4);

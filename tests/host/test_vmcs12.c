@@ -113,7 +113,8 @@ static void vmwrite_then_vmread_gives_the_value_cut_to_width(void **state)
 		u64 value = UNTOUCHED;
 		u32 number = 0;
 
-		assert_int_equal(vmcs12_vmwrite(&vmcs12, &caps12, encodings[i], PATTERN, &number), VMX_SUCCEED);
+		assert_int_equal(vmcs12_vmwrite(&vmcs12, &caps12, encodings[i], PATTERN, &number),
+				 VMX_SUCCEED);
 		assert_int_equal(vmcs12_vmread(&vmcs12, &caps12, encodings[i], &value, &number), VMX_SUCCEED);
 		assert_int_equal(value, held(encodings[i], PATTERN));
 		assert_int_equal(vmcs12_get(&vmcs12, (enum vmcs_field)i), value);
@@ -139,7 +140,8 @@ static void high_halves_are_of_64_bit_fields_alone(void **state)
 		assert_int_equal(value, is_64 ? PATTERN >> 32 : UNTOUCHED);
 		assert_int_equal(number, is_64 ? 0 : 12);
 		number = 0;
-		assert_int_equal(vmcs12_vmwrite(&vmcs12, &caps12, high, 0x1234567811223344, &number), expected);
+		assert_int_equal(vmcs12_vmwrite(&vmcs12, &caps12, high, 0x1234567811223344, &number),
+				 expected);
 		assert_int_equal(number, is_64 ? 0 : 12);
 		assert_int_equal(vmcs12_get(&vmcs12, (enum vmcs_field)i),
 				 is_64 ? 0x11223344ccddeeffull : held(encodings[i], PATTERN));
