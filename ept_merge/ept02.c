@@ -39,17 +39,17 @@ static void clear(struct ept02_cache *cache, struct ept02 *ept02, u64 *count)
 	++*count;
 }
 
-/* A slot without a key, else the least recently used. */
-static struct ept02 *slot_to_take(struct ept02_cache *cache)
+/* Of all slots, those never used first; or of those alone that have tables. */
+static struct ept02 *least_recently_used(struct ept02_cache *cache, bool filled)
 {
-	struct ept02 *oldest = &cache->slots[0];
+	struct ept02 *oldest = NULL;
 
 	for (unsigned i = 0; i < cache->slot_count; i++) {
 		struct ept02 *slot = &cache->slots[i];
 
-		if (!slot->eptp12)
-			return slot;
-		if (slot->used < oldest->used)
+		if (filled && !slot->filled)
+			continue;
+		if (!oldest || slot->used < oldest->used)
 			oldest = slot;
 	}
 	return oldest;
@@ -67,27 +67,11 @@ struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
 			return slot;
 		}
 	}
-	slot = slot_to_take(cache);
+	slot = least_recently_used(cache, false);
 	clear(cache, slot, &cache->evictions);
 	slot->eptp12 = key;
 	slot->used = ++cache->clock;
 	return slot;
-}
-
-/* Whose tables go when the pool is empty: the least recently used, but keep's own last. */
-static struct ept02 *victim(struct ept02_cache *cache, struct ept02 *keep)
-{
-	struct ept02 *oldest = keep;
-
-	for (unsigned i = 0; i < cache->slot_count; i++) {
-		struct ept02 *slot = &cache->slots[i];
-
-		if (slot == keep || !slot->filled)
-			continue;
-		if (oldest == keep || slot->used < oldest->used)
-			oldest = slot;
-	}
-	return oldest;
 }
 
 static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf)
@@ -96,13 +80,14 @@ static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, c
 	enum ept_table_change change;
 	struct ept02 *evicted = NULL;
 
+	ept02->used = ++cache->clock; /* so that its own tables are the last to go */
 	for (;;) {
 		ept02->filled = true;
 		change = ept_table_map(cache->pages, ept02->root, address, leaf);
 		if (change != EPT_TABLE_FULL)
 			break;
 		ASSERT(evicted != ept02);
-		evicted = victim(cache, ept02);
+		evicted = least_recently_used(cache, true);
 		clear(cache, evicted, &cache->evictions);
 	}
 	/* The violation made the CPU forget this address, but not its neighbours' way through that table. */

@@ -56,7 +56,7 @@ u64 ept_leaf_encode(const struct ept_leaf *leaf)
 struct ept_leaf ept_leaf_decode(u64 entry, unsigned level)
 {
 	return (struct ept_leaf){
-		.address = entry & EPT_ADDRESS & ~(EPT_LEVEL_SIZE(level) - 1),
+		.address = entry & EPT_ADDRESS,
 		.level = level,
 		.rights = entry & EPT_RWX,
 		.memory_type = (entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT,

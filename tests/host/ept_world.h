@@ -24,6 +24,7 @@ struct world {
 	struct ept_memory memory12;
 	struct ept01_view view01;
 	bool misconfigures; /* L1 makes malformed entries at times */
+	u8 least_level01;   /* EPT01 maps no smaller pages, but where it protects one */
 };
 
 void world_init(struct world *world, u64 seed);

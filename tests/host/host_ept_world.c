@@ -32,6 +32,11 @@ u8 world_random_access(struct world *world)
 	return access[host_random_below(&world->random, ARRAY_SIZE(access))];
 }
 
+static unsigned random_level(struct world *world, unsigned lowest)
+{
+	return lowest + host_random_below(&world->random, EPT_LEVELS - lowest);
+}
+
 static bool lookup01(void *context, u64 address10, struct ept_leaf *leaf)
 {
 	struct world *world = context;
@@ -59,6 +64,7 @@ void world_init(struct world *world, u64 seed)
 		.accessed_dirty = true,
 	};
 	world->misconfigures = host_random_percent(&world->random, 70);
+	world->least_level01 = random_level(world, 1);
 	world->memory12 = fake_memory(&world->pool12);
 }
 
@@ -86,11 +92,6 @@ static u64 random_rights(struct world *world, bool execute_only)
 	u8 r = rights[host_random_below(&world->random, ARRAY_SIZE(rights))];
 
 	return r == EPT_EXECUTE && !execute_only ? EPT_RWX : r;
-}
-
-static unsigned random_level(struct world *world)
-{
-	return 1 + host_random_below(&world->random, 3);
 }
 
 /* One way or another that an entry may be malformed; some are harmless by chance. */
@@ -145,7 +146,7 @@ static void change_table12(struct world *world, u64 root, u64 address20)
 void world_change12(struct world *world, unsigned context)
 {
 	u64 root = world->eptp12[context] & EPTP_ADDRESS, address20 = random_page(world);
-	unsigned level = random_level(world);
+	unsigned level = random_level(world, 1);
 
 	switch (host_random_below(&world->random, 8)) {
 	case 0:
@@ -164,7 +165,7 @@ void world_change01(struct world *world)
 	const struct ept_pages *pages = &world->pool01.pages;
 	u64 address10 = random_page(world);
 	struct ept_leaf leaf = {
-		.level = random_level(world),
+		.level = random_level(world, world->least_level01),
 		.rights = random_rights(world, true),
 		.memory_type = random_memory_type(world),
 		.ignore_pat = host_random_percent(&world->random, 20),

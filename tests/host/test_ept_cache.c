@@ -2,7 +2,7 @@
 #include "ept_merge/ept02.h"
 #include "host_test.h"
 
-#define SLOTS 3
+#define SLOTS 4
 #define POOL02_BASE 0x700000ull
 #define POOL12_BASE 0x4000000ull
 #define NOWHERE 0x9000000ull
@@ -312,29 +312,36 @@ static void a_full_pool_drops_the_others_first(void **state)
 static void a_full_pool_drops_the_least_recently_used_first(void **state)
 {
 	struct cache_test *test = *state;
-	u64 eptp12[SLOTS];
+	u64 eptp12[SLOTS], mine;
+	struct ept02 *ept02;
 
-	for (unsigned i = 0; i < SLOTS; i++)
-		eptp12[i] = new_eptp12(test);
-	/* A PDPT for the 1 GiB page of each, and all the tables of the last one. */
 	for (unsigned i = 0; i < SLOTS; i++) {
+		eptp12[i] = new_eptp12(test);
 		map12(test, eptp12[i], 0, 3, EPT_RWX | WB | EPT_LARGE);
 		assert_int_equal(fill(test, eptp12[i], 0, EPT_READ).leaf.level, 3);
 	}
-	ept02_get(&test->cache, eptp12[0]);
-	map12(test, eptp12[2], GIB(1), 2, EPT_RWX | WB | EPT_LARGE);
-	map12(test, eptp12[2], GIB(2), 2, EPT_RWX | WB | EPT_LARGE);
 	while (test->pool02.in_use < test->pool02.count)
 		fake_pool_allocate(&test->pool02);
-	fill(test, eptp12[2], GIB(1), EPT_READ);
-	assert_int_equal(translate02(test, eptp12[1], 0).status, FAKE_ABSENT);
-	assert_int_equal(translate02(test, eptp12[0], 0).status, FAKE_MAPPED);
+	mine = eptp12[SLOTS - 1];
+	map12(test, mine, GIB(1), 2, EPT_RWX | WB | EPT_LARGE);
+	map12(test, mine, GIB(2), 2, EPT_RWX | WB | EPT_LARGE);
+
+	ept02_get(&test->cache, eptp12[0]);
+	fill(test, mine, GIB(1), EPT_READ); /* wants one page */
 	assert_int_equal(test->cache.evictions, 1);
-	ept02_get(&test->cache, eptp12[2]);
-	fill(test, eptp12[2], GIB(2), EPT_READ);
-	assert_int_equal(translate02(test, eptp12[0], 0).status, FAKE_ABSENT);
+	assert_int_equal(translate02(test, eptp12[1], 0).status, FAKE_ABSENT);
+
+	/* Not even when it was used before all others do its own tables go. */
+	ept02 = ept02_get(&test->cache, mine);
 	assert_int_equal(translate02(test, eptp12[2], 0).status, FAKE_MAPPED);
-	assert_int_equal(translate02(test, eptp12[2], GIB(1)).status, FAKE_MAPPED);
+	assert_int_equal(translate02(test, eptp12[0], 0).status, FAKE_MAPPED);
+	ept02_fill(&test->cache, ept02, mine, GIB(2), EPT_READ, &test->features, &test->memory12,
+		   &test->view01);
+	assert_int_equal(test->cache.evictions, 2);
+	assert_int_equal(translate02(test, eptp12[2], 0).status, FAKE_ABSENT);
+	assert_int_equal(translate02(test, eptp12[0], 0).status, FAKE_MAPPED);
+	assert_int_equal(translate02(test, mine, 0).status, FAKE_MAPPED);
+	assert_int_equal(translate02(test, mine, GIB(2)).status, FAKE_MAPPED);
 }
 
 #define CACHE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

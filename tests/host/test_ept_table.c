@@ -106,6 +106,9 @@ static void a_larger_page_in_the_way_is_split(void **state)
 	check_mapped(test, BASE + MIB(2), HOST + MIB(2), 2, EPT_READ | EPT_EXECUTE);
 	check_mapped(test, BASE + GIB(1) - 1, HOST + GIB(1) - 1, 2, EPT_READ | EPT_EXECUTE);
 	check_absent(test, BASE + GIB(1));
+	/* Bit 7 names a page at levels 2 and 3 alone. */
+	assert_int_equal(*fake_entry(&test->pool, test->root, BASE, 1), HOST | 0x35);
+	assert_int_equal(*fake_entry(&test->pool, test->root, BASE + MIB(2), 2), (HOST + MIB(2)) | 0xb5);
 }
 
 static void tables_in_the_way_are_released(void **state)

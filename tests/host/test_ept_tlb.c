@@ -11,11 +11,11 @@
 
 #define ROUNDS 40
 #define STEPS 3000
-#define SLOTS 2
+#define SLOTS 3
 #define POOL02_BASE BIT(35)
 #define TLB_ENTRIES 128
 #define POINTERS 64
-#define PAST 64
+#define PAST 512
 
 /* A guest-physical translation as a TLB has it; no size, no entry. */
 struct tlb_entry {
@@ -297,11 +297,11 @@ static void run_round(struct tlb_test *test, struct seen *seen)
 	unsigned context = 0;
 
 	for (unsigned step = 0; step < STEPS; step++) {
-		if (host_random_percent(random, 5))
+		if (host_random_percent(random, 2))
 			context = host_random_below(random, WORLD_CONTEXTS);
-		if (host_random_percent(random, 3))
+		if (host_random_percent(random, 5))
 			l1_changes(test, host_random_below(random, WORLD_CONTEXTS), false);
-		if (host_random_percent(random, 1))
+		if (host_random_below(random, 300) == 0)
 			l1_changes(test, host_random_below(random, WORLD_CONTEXTS), true);
 		if (host_random_below(random, 300) == 0)
 			l0_changes(test);
