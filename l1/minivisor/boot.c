@@ -90,7 +90,7 @@ void *memory_take(u64 size, u64 alignment)
 	u64 start = ALIGN_UP(free_start, alignment);
 
 	if (start > free_end || size > free_end - start)
-		fail("out of memory: %lu KiB more are needed; give the machine more, or guests less (memory=)",
+		fail("out of memory: %lu KiB more are needed: give the machine more, guests less (memory=)",
 		     (size - (start < free_end ? free_end - start : 0) + 1023) / 1024);
 	free_start = start + ALIGN_UP(size, PAGE_SIZE);
 	return (void *)start;

@@ -10,7 +10,7 @@ static void enable_vmx(void)
 	u64 control;
 
 	if (!(cpuid(1, 0).ecx & CPUID1_ECX_VMX))
-		fail("this CPU has no VMX (CPUID.1:ECX bit 5): choose a CPU, or a hypervisor below, that has it");
+		fail("this CPU has no VMX (CPUID.1:ECX bit 5): choose a CPU, or a hypervisor below, with it");
 	control = rdmsr(MSR_IA32_FEATURE_CONTROL);
 	if (!(control & FEATURE_CONTROL_LOCK)) {
 		control |= FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX;
