@@ -5,10 +5,10 @@
 
 /*
  * Instructions of entry.S that the readings of the TSC do not see: of L0's between the RDTSC before an entry and the
- * entry (the RDTSC counts itself), and between an exit and the RDTSC behind it. The witness test holds L0's tables to
+ * entry (with the RDTSC itself), and between an exit and the RDTSC behind it. The witness test holds L0's tables to
  * the emulator's own log, so a change of entry.S that forgets these numbers fails it.
  */
-#define TICKS_BEFORE_ENTRY 21
+#define TICKS_BEFORE_ENTRY 22
 #define TICKS_BEHIND_EXIT 16
 
 static const char *const reason_names[EXIT_REASONS] = {
