@@ -38,16 +38,27 @@ static struct cpuid_result signature(void)
 	return r;
 }
 
-/* The rarer leaves that L0 answers in part or in whole itself. */
-static COLD struct cpuid_result rare_leaf(u32 leaf, u32 subleaf, struct cpuid_result r)
+static inline void answer(struct cpu *cpu, const struct cpuid_result *r)
 {
-	if (leaf == TURTLES_CPUID_SIGNATURE)
-		return signature();
-	if (leaf == LEAF_EXTENDED_FEATURES)
+	cpu->gpr[GPR_rax] = r->eax;
+	cpu->gpr[GPR_rbx] = r->ebx;
+	cpu->gpr[GPR_rcx] = r->ecx;
+	cpu->gpr[GPR_rdx] = r->edx;
+	l1_skip_instruction();
+}
+
+/* The rarer leaves that L0 answers in part or in whole itself. */
+static COLD void rare_leaf(struct cpu *cpu, u32 leaf, u32 subleaf)
+{
+	struct cpuid_result r = { 0 };
+
+	if (leaf == TURTLES_CPUID_SIGNATURE) {
+		r = signature();
+	} else if (leaf == LEAF_EXTENDED_FEATURES) {
+		r = cpuid(leaf, subleaf);
 		leaf_extended_features(&r, subleaf);
-	else
-		r = (struct cpuid_result){ 0 };
-	return r;
+	}
+	answer(cpu, &r);
 }
 
 static inline bool is_rare_leaf(u32 leaf)
@@ -58,15 +69,14 @@ static inline bool is_rare_leaf(u32 leaf)
 void l1_cpuid_exit(struct cpu *cpu)
 {
 	u32 leaf = (u32)cpu->gpr[GPR_rax], subleaf = (u32)cpu->gpr[GPR_rcx];
-	struct cpuid_result r = cpuid(leaf, subleaf);
+	struct cpuid_result r;
 
+	if (UNLIKELY(is_rare_leaf(leaf))) {
+		rare_leaf(cpu, leaf, subleaf);
+		return;
+	}
+	r = cpuid(leaf, subleaf);
 	if (leaf == LEAF_FEATURES)
 		leaf_features(&r);
-	else if (UNLIKELY(is_rare_leaf(leaf)))
-		r = rare_leaf(leaf, subleaf, r);
-	cpu->gpr[GPR_rax] = r.eax;
-	cpu->gpr[GPR_rbx] = r.ebx;
-	cpu->gpr[GPR_rcx] = r.ecx;
-	cpu->gpr[GPR_rdx] = r.edx;
-	l1_skip_instruction();
+	answer(cpu, &r);
 }
