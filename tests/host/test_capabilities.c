@@ -197,7 +197,11 @@ static void msrs_are_present_with_what_they_describe(void **state)
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_ept;
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0xf0100000000ull);
+	policy = vmx_policy_default;
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_vpid;
+	caps12 = offer(&host, &policy);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0x6134141);
+	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_ept;
 	caps12 = offer(&host, &policy);
 	assert_false(capability_present(&caps12, MSR_IA32_VMX_EPT_VPID_CAP));
 	assert_true(capability_present(&caps12, MSR_IA32_VMX_PROCBASED_CTLS2));

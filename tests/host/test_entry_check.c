@@ -629,6 +629,23 @@ static void guest_msrs_are_checked_where_the_entry_loads_them(void **state)
 		accept(&accepted[i], &caps12);
 }
 
+/* SDM "IA32_DEBUGCTL MSR": bits 5:3 and those above 15 are reserved. */
+static void every_bit_of_debugctl_is_judged(void **state)
+{
+	struct vmx_capabilities caps12 = fake_caps12();
+
+	(void)state;
+	for (unsigned bit = 0; bit < 64; bit++) {
+		struct entry_case c = { .changes = { { F_guest_ia32_debugctl, 0, BIT(bit) } } };
+
+		c.field = F_guest_ia32_debugctl;
+		if (bit > 15 || (bit >= 3 && bit <= 5))
+			refuse(&c, &caps12, STAGE_guest, ENTRY_failure, ENTRY_FAIL_general);
+		else
+			accept(&c, &caps12);
+	}
+}
+
 static void a_link_pointer_needs_vmcs_shadowing(void **state)
 {
 	struct vmx_capabilities caps12 = fake_caps12(), shadowing = fake_caps12();
@@ -739,6 +756,7 @@ int main(void)
 		cmocka_unit_test(the_address_space_is_that_of_l1),
 		cmocka_unit_test(guest_registers_keep_the_fixed_bits),
 		cmocka_unit_test(guest_msrs_are_checked_where_the_entry_loads_them),
+		cmocka_unit_test(every_bit_of_debugctl_is_judged),
 		cmocka_unit_test(a_link_pointer_needs_vmcs_shadowing),
 		cmocka_unit_test(the_first_failure_is_told),
 		cmocka_unit_test(no_check_reads_a_field_outside_its_set),

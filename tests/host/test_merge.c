@@ -350,6 +350,35 @@ static void a_change_affects_itself_if_it_reaches_vmcs02(void **state)
 	}
 }
 
+/* Where L0 puts an address depends on whether L1 has a use for it. */
+static void addresses_of_l0_follow_the_controls_that_use_them(void **state)
+{
+	static const struct {
+		enum vmcs_field control, address;
+	} cases[] = {
+		{ F_primary_processor_based_controls, F_address_of_io_bitmap_a },
+		{ F_primary_processor_based_controls, F_address_of_io_bitmap_b },
+		{ F_primary_processor_based_controls, F_address_of_msr_bitmaps },
+		{ F_primary_processor_based_controls, F_virtual_apic_address },
+		{ F_primary_processor_based_controls, F_apic_access_address },
+		{ F_primary_processor_based_controls, F_ept_pointer },
+		{ F_primary_processor_based_controls, F_virtual_processor_identifier },
+		{ F_secondary_processor_based_controls, F_apic_access_address },
+		{ F_secondary_processor_based_controls, F_ept_pointer },
+		{ F_secondary_processor_based_controls, F_virtual_processor_identifier },
+		{ F_virtual_processor_identifier, F_secondary_processor_based_controls },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct field_set dirty = { { 0 } }, affected;
+
+		field_set_add(&dirty, cases[i].control);
+		affected = merge_affected(&dirty);
+		assert_true(field_set_has(&affected, cases[i].address));
+	}
+}
+
 static u64 random_value(u64 *random, enum vmcs_field field)
 {
 	return host_random(random) & vmcs_field_mask(field);
@@ -407,6 +436,7 @@ int main(void)
 		MERGE_TEST(msrs_are_those_of_l1_unless_the_entry_loads_others),
 		MERGE_TEST(efer_follows_the_mode_of_the_guest),
 		MERGE_TEST(a_change_affects_itself_if_it_reaches_vmcs02),
+		MERGE_TEST(addresses_of_l0_follow_the_controls_that_use_them),
 		MERGE_TEST(no_change_of_a_merged_value_is_missed),
 	};
 

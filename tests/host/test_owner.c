@@ -308,6 +308,16 @@ static void the_other_moves_go_by_their_controls(void **state)
 	}
 }
 
+/* Moves of CR2 never exit; whatever the CPU reports of it, L1 has not asked for it. */
+static void moves_of_other_registers_are_not_l1s(void **state)
+{
+	struct vmcs12 all = without(F_guest_rip, 0);
+
+	(void)state;
+	assert_int_equal(cr_access(&all, 2, ~0ull), OWNER_l0);
+	assert_int_equal(cr_access(&all, 2 | 1 << 4, ~0ull), OWNER_l0);
+}
+
 static enum exit_owner io(const struct vmcs12 *vmcs12, const struct owner_bitmaps *bitmaps, u16 port,
 			  unsigned size)
 {
@@ -417,6 +427,7 @@ int main(void)
 		cmocka_unit_test(lmsw_is_l1s_where_it_changes_a_bit_but_never_clears_pe),
 		cmocka_unit_test(cr3_loads_are_l1s_but_for_its_targets),
 		cmocka_unit_test(the_other_moves_go_by_their_controls),
+		cmocka_unit_test(moves_of_other_registers_are_not_l1s),
 		cmocka_unit_test(io_goes_by_bitmaps_and_else_by_the_control),
 		cmocka_unit_test(msrs_go_by_the_bitmap_and_are_l1s_without),
 		cmocka_unit_test(pause_is_l1s_by_either_control),
