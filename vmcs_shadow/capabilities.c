@@ -54,9 +54,9 @@ const struct vmx_policy vmx_policy_default = {
 			ENTRY_load_ia32_efer,
 	},
 	.ept_vpid = EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M |
-		EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL | VPID_CAP_INVVPID |
-		VPID_CAP_INVVPID_INDIVIDUAL | VPID_CAP_INVVPID_SINGLE | VPID_CAP_INVVPID_ALL |
-		VPID_CAP_INVVPID_RETAINING_GLOBALS,
+		EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL |
+		VPID_CAP_INVVPID | VPID_CAP_INVVPID_INDIVIDUAL | VPID_CAP_INVVPID_SINGLE |
+		VPID_CAP_INVVPID_ALL | VPID_CAP_INVVPID_RETAINING_GLOBALS,
 	/*
 	 * VMWRITE_ANY costs L0 nothing, as exit information is memory of its own. SMM stays the
 	 * platform's, so all that misc says of it goes, the MSEG revision in the high half included.

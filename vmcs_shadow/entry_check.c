@@ -220,9 +220,13 @@ struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const str
 	return verdict(&c, passed, ENTRY_vmfail, VMERR_entry_invalid_control_fields);
 }
 
-const union field_bits entry_check_controls_fields = { .has = {
-#define F(name, encoding, use, hot) \
-	.name = VMCS_ENCODING_TYPE(encoding) == TYPE_CONTROL || F_##name == F_guest_cr0,
-#include "vmcs_fields.def"
-#undef F
-} };
+const union field_bits entry_check_controls_fields = FIELD_SET_OF(
+	.pin_based_controls = 1, .primary_processor_based_controls = 1,
+	.secondary_processor_based_controls = 1,
+	.cr3_target_count = 1, .address_of_io_bitmap_a = 1, .address_of_io_bitmap_b = 1,
+	.address_of_msr_bitmaps = 1, .virtual_apic_address = 1, .tpr_threshold = 1, .apic_access_address = 1,
+	.virtual_processor_identifier = 1, .ept_pointer = 1, .primary_vm_exit_controls = 1,
+	.vm_exit_msr_store_count = 1, .vm_exit_msr_store_address = 1, .vm_exit_msr_load_count = 1,
+	.vm_exit_msr_load_address = 1, .vm_entry_controls = 1, .vm_entry_msr_load_count = 1,
+	.vm_entry_msr_load_address = 1, .vm_entry_interruption_information = 1,
+	.vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1, .guest_cr0 = 1);

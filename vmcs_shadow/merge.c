@@ -119,6 +119,45 @@ static u64 loaded_or(const struct merge_input *input, u32 control, enum vmcs_fie
 	return entry_loads(input, control) ? get12(input, field) : otherwise;
 }
 
+static u64 merge_guest_state(const struct merge_input *input, enum vmcs_field field)
+{
+	switch (field) {
+	case F_vmcs_link_pointer:
+		return VMCS_NO_POINTER;
+	case F_guest_ia32_debugctl:
+		return loaded_or(input, ENTRY_load_debug_controls, field, input->debugctl01);
+	case F_guest_dr7:
+		return loaded_or(input, ENTRY_load_debug_controls, field, input->dr7_01);
+	case F_guest_ia32_pat:
+		return loaded_or(input, ENTRY_load_ia32_pat, field, input->pat01);
+	case F_guest_ia32_efer:
+		return merge_efer(input);
+	default:
+		ASSERT(!"a merged field");
+	}
+}
+
+/* Addresses that L1 gave stand for L1's memory; the CPU gets those that L0 made of them. */
+static u64 merge_address(const struct merge_input *input, enum vmcs_field field)
+{
+	switch (field) {
+	case F_address_of_io_bitmap_a:
+		return input->io_bitmap_a02;
+	case F_address_of_io_bitmap_b:
+		return input->io_bitmap_b02;
+	case F_address_of_msr_bitmaps:
+		return input->msr_bitmap02;
+	case F_virtual_apic_address:
+		return input->virtual_apic02;
+	case F_apic_access_address:
+		return input->apic_access02;
+	case F_ept_pointer:
+		return input->eptp02;
+	default:
+		return merge_guest_state(input, field);
+	}
+}
+
 u64 merge_field(const struct merge_input *input, enum vmcs_field field)
 {
 	switch (field) {
@@ -136,32 +175,10 @@ u64 merge_field(const struct merge_input *input, enum vmcs_field field)
 		return get12(input, field) | input->exception_bitmap01;
 	case F_virtual_processor_identifier:
 		return input->vpid02;
-	case F_address_of_io_bitmap_a:
-		return input->io_bitmap_a02;
-	case F_address_of_io_bitmap_b:
-		return input->io_bitmap_b02;
-	case F_address_of_msr_bitmaps:
-		return input->msr_bitmap02;
 	case F_tsc_offset:
 		return merge_tsc_offset(input);
-	case F_virtual_apic_address:
-		return input->virtual_apic02;
-	case F_apic_access_address:
-		return input->apic_access02;
-	case F_ept_pointer:
-		return input->eptp02;
 	case F_xss_exiting_bitmap:
 		return get12(input, field);
-	case F_vmcs_link_pointer:
-		return VMCS_NO_POINTER;
-	case F_guest_ia32_debugctl:
-		return loaded_or(input, ENTRY_load_debug_controls, field, input->debugctl01);
-	case F_guest_dr7:
-		return loaded_or(input, ENTRY_load_debug_controls, field, input->dr7_01);
-	case F_guest_ia32_pat:
-		return loaded_or(input, ENTRY_load_ia32_pat, field, input->pat01);
-	case F_guest_ia32_efer:
-		return merge_efer(input);
 	case F_cr0_guest_host_mask:
 		return get12(input, field) | input->cr0_guest_host_mask01;
 	case F_cr4_guest_host_mask:
@@ -173,7 +190,7 @@ u64 merge_field(const struct merge_input *input, enum vmcs_field field)
 		return merge_read_shadow(get12(input, F_cr4_guest_host_mask), get12(input, field),
 					 get12(input, F_guest_cr4));
 	default:
-		ASSERT(!"a merged field");
+		return merge_address(input, field);
 	}
 }
 
