@@ -126,6 +126,8 @@ enum x86_vector {
 #define AR_CODE64 0xa09bu
 #define AR_CODE32 0xc09bu
 #define AR_DATA 0xc093u
+#define AR_CODE16 0x009bu
+#define AR_DATA16 0x0093u
 #define AR_TSS64_BUSY 0x008bu
 #define AR_LDT 0x0082u
 

@@ -1,6 +1,7 @@
 /* The run loop and the dispatch of L1's exits. */
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "smp.h"
 #include "print.h"
 #include "stats_account.h"
 
@@ -9,6 +10,8 @@ typedef void exit_handler(struct cpu *cpu);
 /* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
 	[REASON_triple_fault] = l1_triple_fault_exit,
+	[REASON_init_signal] = l1_init_exit,
+	[REASON_startup_ipi] = l1_sipi_exit,
 	[REASON_cpuid] = l1_cpuid_exit,
 	[REASON_getsec] = l1_getsec_exit,
 	[REASON_invd] = l1_invd_exit,
@@ -68,13 +71,19 @@ NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 flags)
 
 NORETURN void cpu_run(struct cpu *cpu)
 {
+	if (cpu_count > 1)
+		shared_lock(); /* held wherever L0 is at work; guests run without */
 	for (;;) {
 		u32 reason;
 
 		if (UNLIKELY(cpu->nmi_pending))
 			pass_on_nmi(cpu);
+		if (UNLIKELY(cpu_count > 1))
+			shared_unlock();
 		cpu = vmx_enter(cpu, cpu->launch);
 		stats_account(cpu);
+		if (UNLIKELY(cpu_count > 1))
+			shared_lock();
 		reason = (u32)vmread(ENC_exit_reason);
 		if (cpu->level == LEVEL_1)
 			l1_exit(cpu, reason);

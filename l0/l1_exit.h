@@ -71,6 +71,8 @@ void vmcs01_init(struct cpu *cpu);
 void vmcs_write_host_state(struct cpu *cpu);
 /* Start L1 in 32-bit protected mode as multiboot has it. */
 void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info);
+/* Start L1 in real mode at vector * 4 KiB, as a SIPI does. */
+void vmcs01_start_real_mode(struct cpu *cpu, u8 vector);
 /* Which bits of L1's CR0 and CR4 L0 keeps: more of them while L1 is in VMX operation. */
 void vmcs01_update_cr_masks(struct cpu *cpu);
 /* CR0 or CR4 of L1 as L1 set it: the real one, with L0's bits out of the way. */

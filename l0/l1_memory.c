@@ -148,15 +148,24 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 	return leaf;
 }
 
+/* Tables of EPT01 have gone back to the pool: no CPU may still walk them. L0 cannot yet tell other CPUs so. */
+static void ept01_start_over(void)
+{
+	if (cpu_count > 1)
+		l0_panic("EPT01 has used up its %u tables", stack01.total);
+	ept_table_clear(&pages01, ept01_root);
+	watch_forget_all();
+	ASSERT(invept(INVEPT_single_context, eptp01) == VMX_SUCCEED);
+}
+
 static u64 map_at(u64 address10)
 {
 	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
-		/* Nothing is lost: what L1 uses comes back page by page, and so do watches at their next check. */
-		ept_table_clear(&pages01, ept01_root);
-		watch_forget_all();
+		/* Nothing is lost: what L1 uses comes back page by page, and watches are set again at the next entry. */
+		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
 	}
 	return base + EPT_LEVEL_SIZE(leaf.level);
@@ -256,8 +265,7 @@ void ept01_protect(u64 address10, u8 rights)
 
 	ept01_lookup(NULL, address10, &leaf);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
-		ept_table_clear(&pages01, ept01_root);
-		watch_forget_all();
+		ept01_start_over();
 		map_at(address10);
 		ASSERT(ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights));
 	}

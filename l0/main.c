@@ -6,6 +6,7 @@
 #include "payload.h"
 #include "print.h"
 #include "serial.h"
+#include "smp.h"
 #include "string.h"
 #include "test_fault.h"
 #include "version.h"
@@ -63,11 +64,16 @@ static void probe_fields(void)
 	}
 }
 
-static struct cpu *cpu_create(unsigned number)
+struct cpu *cpu_bring_up(unsigned number, u64 ram_bytes)
 {
 	struct cpu *cpu = pool_allocate(ALIGN_UP(sizeof(struct cpu), PAGE_SIZE) / PAGE_SIZE);
 
 	cpu->number = number;
+	cpu_tables_init(number);
+	enable_vmx(cpu);
+	vmcs01_init(cpu);
+	probe_fields();
+	nested_init(cpu, ram_bytes);
 	cpus[number] = cpu;
 	cpu_count++;
 	return cpu;
@@ -77,8 +83,8 @@ static struct cpu *cpu_create(unsigned number)
 static u64 memory_wanted(void)
 {
 	u64 page_tables = boot.ram_bytes / GIB(1) * 2 + 64;
-	u64 per_cpu = sizeof(struct cpu) / PAGE_SIZE + 8;
-	u64 pages = page_tables + per_cpu + l1_memory_pages(boot.ram_bytes) + nested_memory_pages(boot.ram_bytes);
+	u64 per_cpu = sizeof(struct cpu) / PAGE_SIZE + 8 + nested_memory_pages(boot.ram_bytes);
+	u64 pages = page_tables + options.cpus * per_cpu + l1_memory_pages(boot.ram_bytes);
 
 	return pages * PAGE_SIZE;
 }
@@ -105,13 +111,10 @@ void l0_main(u32 magic, u32 info)
 	probe_capabilities();
 	memory_init(&boot, memory_wanted());
 
-	cpu = cpu_create(0);
-	enable_vmx(cpu);
 	bitmaps01_init();
 	l1_memory_init(&boot);
-	vmcs01_init(cpu);
-	probe_fields();
-	nested_init(cpu, boot.ram_bytes);
+	cpu = cpu_bring_up(0, boot.ram_bytes);
+	smp_start(boot.ram_bytes);
 	print_start();
 
 	payload = payload_load(&boot);

@@ -223,3 +223,15 @@ void page_stack_init(struct page_stack *stack, struct ept_pages *pages, unsigned
 		stack->address[i] = home_physical(page + (count - 1 - i) * PAGE_SIZE);
 	*pages = (struct ept_pages){ stack, stack_allocate, stack_release, stack_entries };
 }
+
+void *memory_map_low_page(u64 physical)
+{
+	map_range(physical, physical, PAGE_SIZE, RW, false);
+	return (void *)physical;
+}
+
+void memory_unmap_low_page(u64 physical)
+{
+	*walk_to(pml4, physical, 1, false) = 0;
+	invlpg(physical);
+}

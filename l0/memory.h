@@ -37,6 +37,10 @@ static inline u64 host_of(const void *address)
 	return (u64)address - DIRECT_MAP;
 }
 
+/* Map a page below 1 MiB at its own address, to run code from; and take it away again. */
+void *memory_map_low_page(u64 physical);
+void memory_unmap_low_page(u64 physical);
+
 /* Map one uncached page of device registers and return its address. */
 volatile u32 *memory_map_device(u64 physical);
 

@@ -53,6 +53,7 @@ u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot)
 	ept02 = ept02_of(cpu, slot);
 	if (!options.ept02_cache)
 		ept02_drop(&cpu->nested.ept02, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	ept02->used = ++cpu->nested.ept02.clock; /* the least recently used goes first when room is wanted */
 	eptp02 = ept02_eptp(ept02);
 	if (ept02->invalidate) {
 		ASSERT(invept(INVEPT_single_context, eptp02) == VMX_SUCCEED);

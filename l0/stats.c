@@ -33,7 +33,10 @@ static u64 measure_accounting(struct cpu *cpu)
 	empty = rdtsc() - start;
 	start = rdtsc();
 	for (unsigned i = 0; i < ROUNDS; i++) {
+		cpu->tsc_entry = rdtsc();
+		cpu->tsc_exit = rdtsc();
 		stats_exit(&cpu->stats, LEVEL_1, REASON_cpuid);
+		__asm__ volatile("" : : : "memory");
 		stats_account(cpu);
 		__asm__ volatile("" : : : "memory");
 	}
@@ -80,12 +83,39 @@ static void print_row(const struct stats *s, enum level from, u32 reason, enum s
 	print("\n");
 }
 
-void stats_print(struct cpu *cpu)
+static void add_row(struct exit_row *to, const struct exit_row *from)
 {
-	struct stats *s = &cpu->stats;
+	to->count += from->count;
+	to->l0_ticks += from->l0_ticks;
+	to->l1_ticks += from->l1_ticks;
+	to->l1_exits += from->l1_exits;
+}
+
+/* Another CPU's counters on top of these. */
+static void add_stats(struct stats *to, struct stats *from)
+{
+	if (from->cause)
+		stats_close_cause(from);
+	for (unsigned level = 0; level < LEVELS; level++)
+		for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
+			for (unsigned owner = 0; owner < STATS_OWNERS; owner++)
+				add_row(&to->row[level][reason][owner], &from->row[level][reason][owner]);
+	for (unsigned cause = 0; cause < EXIT_REASONS; cause++)
+		for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
+			to->l1_exits_caused[cause][reason] += from->l1_exits_caused[cause][reason];
+	to->l0_ticks += from->l0_ticks;
+	for (unsigned level = 0; level < LEVELS; level++)
+		to->guest_ticks[level] += from->guest_ticks[level];
+}
+
+void stats_print(void)
+{
+	struct stats *s = &cpus[0]->stats;
 
 	if (s->cause)
 		stats_close_cause(s);
+	for (unsigned i = 1; i < cpu_count; i++)
+		add_stats(s, &cpus[i]->stats);
 	for (unsigned from = 0; from < LEVELS; from++)
 		for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
 			for (unsigned owner = 0; owner < STATS_OWNERS; owner++)

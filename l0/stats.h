@@ -60,8 +60,8 @@ static inline void stats_reflected(struct stats *stats, u32 reason)
 	stats->current = &stats->row[stats->from][reason][HANDLED_l1];
 }
 
-/* Write the tables to the log, a record a line. */
-void stats_print(struct cpu *cpu);
+/* Add up the counters of all CPUs and write the tables to the log, a record a line. */
+void stats_print(void);
 
 /* The SDM's name of a basic exit reason, "unknown" if it has none. */
 const char *exit_reason_name(u32 reason);

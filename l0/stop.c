@@ -14,8 +14,7 @@ void l0_stop(u8 status)
 {
 	if (!stopping) {
 		stopping = true;
-		for (unsigned i = 0; i < cpu_count; i++)
-			stats_print(cpus[i]);
+		stats_print();
 		print("%s%s\n", TURTLES_L0_VERDICT, status == TURTLES_STATUS_SUCCESS ? "success" : "failure");
 	}
 	machine_end(status);

@@ -14,6 +14,8 @@
 		EXIT_save_ia32_efer | EXIT_load_ia32_efer)
 #define ENTRY01 (ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer)
 
+#define LIMIT_64K 0xffffu
+
 u32 controls01[CONTROL_GROUPS];
 u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
 
@@ -55,6 +57,7 @@ void vmcs_write_host_state(struct cpu *cpu)
 	vmwrite(ENC_host_rip, (u64)vmx_exit_point);
 }
 
+/* The MSRs of the guest start as after reset. */
 static void write_controls(void)
 {
 	vmwrite(ENC_pin_based_controls, controls01[CONTROLS_pin]);
@@ -63,6 +66,11 @@ static void write_controls(void)
 	vmwrite(ENC_primary_vm_exit_controls, controls01[CONTROLS_exit]);
 	vmwrite(ENC_vm_entry_controls, controls01[CONTROLS_entry]);
 	vmwrite(ENC_tsc_offset, 0);
+	vmwrite(ENC_guest_ia32_pat, PAT_RESET);
+	vmwrite(ENC_guest_ia32_debugctl, 0);
+	vmwrite(ENC_guest_ia32_sysenter_cs, 0);
+	vmwrite(ENC_guest_ia32_sysenter_esp, 0);
+	vmwrite(ENC_guest_ia32_sysenter_eip, 0);
 	vmwrite(ENC_exception_bitmap, 0);
 	vmwrite(ENC_vm_exit_msr_store_count, 0);
 	vmwrite(ENC_vm_exit_msr_load_count, 0);
@@ -144,6 +152,14 @@ static void write_segment(enum vmcs_encoding selector, u16 value, u32 access_rig
 	vmwrite(ENC_guest_es_access_rights + place, access_rights);
 }
 
+static void write_tables(u32 limit)
+{
+	vmwrite(ENC_guest_gdtr_base, 0);
+	vmwrite(ENC_guest_gdtr_limit, limit);
+	vmwrite(ENC_guest_idtr_base, 0);
+	vmwrite(ENC_guest_idtr_limit, limit);
+}
+
 static void start_segments(void)
 {
 	static const enum vmcs_encoding data[] = { ENC_guest_es_selector, ENC_guest_ss_selector, ENC_guest_ds_selector,
@@ -154,34 +170,56 @@ static void start_segments(void)
 		write_segment(data[i], SELECTOR_DATA, AR_DATA, ~0u);
 	write_segment(ENC_guest_ldtr_selector, 0, AR_UNUSABLE, 0);
 	write_segment(ENC_guest_tr_selector, 0, AR_TSS64_BUSY, 0xffff);
-	vmwrite(ENC_guest_gdtr_base, 0);
-	vmwrite(ENC_guest_gdtr_limit, 0);
-	vmwrite(ENC_guest_idtr_base, 0);
-	vmwrite(ENC_guest_idtr_limit, 0);
+	write_tables(0);
 }
 
-void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info)
+static void clear_registers(struct cpu *cpu)
 {
-	start_segments();
+	for (unsigned i = 0; i < GPRS; i++)
+		cpu->gpr[i] = 0;
+}
+
+/* What no way of starting differs in. MSRs that INIT leaves alone are not touched. */
+static void start_common(struct cpu *cpu, u64 cr0, u64 rip)
+{
+	vmwrite(ENC_vm_entry_controls, controls01[CONTROLS_entry]);
 	vmcs01_update_cr_masks(cpu);
-	l1_set_cr0(CR0_PE | CR0_ET);
+	l1_set_cr0(cr0);
 	l1_set_cr4(0);
 	vmwrite(ENC_guest_cr3, 0);
 	vmwrite(ENC_guest_dr7, DR7_RESET);
 	vmwrite(ENC_guest_ia32_efer, 0);
-	vmwrite(ENC_guest_ia32_pat, PAT_RESET);
-	vmwrite(ENC_guest_ia32_debugctl, 0);
-	vmwrite(ENC_guest_ia32_sysenter_cs, 0);
-	vmwrite(ENC_guest_ia32_sysenter_esp, 0);
-	vmwrite(ENC_guest_ia32_sysenter_eip, 0);
 	vmwrite(ENC_guest_interruptibility_state, 0);
 	vmwrite(ENC_guest_activity_state, ACTIVITY_active);
 	vmwrite(ENC_guest_pending_debug_exceptions, 0);
 	vmwrite(ENC_vm_entry_interruption_information, 0);
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
 	vmwrite(ENC_guest_rsp, 0);
-	vmwrite(ENC_guest_rip, entry);
+	vmwrite(ENC_guest_rip, rip);
+	clear_registers(cpu);
+	cpu->level = LEVEL_1;
+}
+
+void vmcs01_start_real_mode(struct cpu *cpu, u8 vector)
+{
+	static const enum vmcs_encoding data[] = { ENC_guest_es_selector, ENC_guest_ss_selector, ENC_guest_ds_selector,
+						   ENC_guest_fs_selector, ENC_guest_gs_selector };
+
+	write_segment(ENC_guest_cs_selector, (u16)(vector << 8), AR_CODE16, LIMIT_64K);
+	vmwrite(ENC_guest_cs_base, (u64)vector << 12);
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+		write_segment(data[i], 0, AR_DATA16, LIMIT_64K);
+	write_segment(ENC_guest_ldtr_selector, 0, AR_LDT, LIMIT_64K);
+	write_segment(ENC_guest_tr_selector, 0, AR_TSS64_BUSY, LIMIT_64K);
+	write_tables(LIMIT_64K);
+	start_common(cpu, CR0_ET | CR0_CD | CR0_NW, 0);
+	cpu->gpr[GPR_rdx] = cpuid(1, 0).eax;
+}
+
+void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info)
+{
+	start_segments();
+	start_common(cpu, CR0_PE | CR0_ET, entry);
 	cpu->gpr[GPR_rax] = MULTIBOOT_BOOT_MAGIC;
 	cpu->gpr[GPR_rbx] = info;
-	cpu->level = LEVEL_1;
 }

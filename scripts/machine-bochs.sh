@@ -11,7 +11,7 @@ BOCHS_IPS=${BOCHS_IPS:-4000000}
 # From a break by the clock to a killing, in seconds: the debugger has to tell where the CPUs stand.
 BOCHS_GRACE=5
 
-machine_options="tick=instruction"
+machine_options="tick=instruction cpus=$cpus"
 
 machine_check() {
 	command -v "$BOCHS" > /dev/null || die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
@@ -83,11 +83,11 @@ memory: guest=$memory, host=$memory
 vgaromimage: file="$BOCHS_SHARE/VGABIOS-lgpl-latest"
 clock: sync=none, time0=1
 com1: enabled=1, mode=file, dev="$work/console"
-log: "${BOCHS_LOG:-$out/machine.log}"
+log: "$machine_log"
 panic: action=fatal
 error: action=report
 info: action=report
-debug: action=ignore${BOCHS_LOG:+, CPU0=report}
+debug: action=ignore${TURTLES_WITNESS:+, CPU0=report}
 sound: waveoutdrv=dummy
 speaker: enabled=0
 END
@@ -105,8 +105,28 @@ bochs_commands() {
 	echo q
 }
 
+# The log goes to a file, or, by way of a witness that makes a table of it, what is not of the debug level does.
+open_log() {
+	machine_log=$out/machine.log
+	[ -n "${TURTLES_WITNESS-}" ] || return 0
+	machine_log=$work/log
+	mkfifo "$machine_log"
+	awk -v names="$root/include/exit_reasons.def" -v rest="$out/machine.log" -f "$root/scripts/witness.awk" \
+		< "$machine_log" > "$out/witness.tsv" &
+	witness=$!
+	exec 4> "$machine_log"
+}
+
+close_log() {
+	[ -n "${witness-}" ] || return 0
+	exec 4>&-
+	wait "$witness" || die "$STATUS_FAILURE" "the witness failed"
+	witness=
+}
+
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
 machine_run() {
+	open_log
 	bochs_configuration > "$work/bochsrc"
 	bochs_commands > "$work/commands"
 	mkfifo "$work/console"
@@ -115,7 +135,7 @@ machine_run() {
 	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
 	exec 3> "$work/console"
 	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
-		< /dev/null > "$work/debugger.txt" 2>&1 3>&- &
+		< /dev/null > "$work/debugger.txt" 2>&1 3>&- 4>&- &
 	emulator=$!
 	machine_status=0
 	wait $emulator || machine_status=$?
@@ -123,11 +143,12 @@ machine_run() {
 	exec 3>&-
 	wait $reader || :
 	reader=
+	close_log
 }
 
 # Ends what machine_run left running if it was interrupted.
 machine_stop() {
-	for machine_child in ${emulator-} ${reader-}; do
+	for machine_child in ${emulator-} ${reader-} ${witness-}; do
 		kill "$machine_child" 2> "$work/killed" || :
 		wait "$machine_child" || :
 	done

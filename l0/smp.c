@@ -1,0 +1,161 @@
+#include "smp.h"
+#include "l1_exit.h"
+#include "memory.h"
+#include "options.h"
+#include "print.h"
+#include "smp_page.h"
+#include "string.h"
+
+/* The local APIC's interrupt command register; SDM "Interrupt Command Register (ICR)". */
+#define APIC_ICR_LOW 0x300
+#define ICR_INIT_ALL_OTHERS 0xc4500u
+#define ICR_SIPI_ALL_OTHERS 0xc4600u
+#define ICR_PENDING BIT(12)
+#define MSR_X2APIC_ICR (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))
+
+/* SDM "Typical BSP Initialization Sequence" waits 10 ms and 200 us; CPUs that have VMX need far less. */
+#define TICKS_AFTER_INIT 1000000
+#define TICKS_AFTER_SIPI 200000
+#define TICKS_TO_ARRIVE 400000000
+
+_Static_assert(AP_NUMBERS == MAX_CPUS, "a stack for each CPU");
+
+extern const char ap_trampoline[], ap_trampoline_end[], ap_trampoline_cr3[];
+u32 ap_next_number = 1;
+NORETURN void ap_main(u32 number);
+
+static u64 ap_ram_bytes;
+static volatile unsigned ap_arrived;
+static char ap_lock, lock;
+
+static void spin_lock(char *l)
+{
+	while (__atomic_test_and_set(l, __ATOMIC_ACQUIRE))
+		cpu_relax();
+}
+
+static void spin_unlock(char *l)
+{
+	__atomic_clear(l, __ATOMIC_RELEASE);
+}
+
+void shared_lock(void)
+{
+	spin_lock(&lock);
+}
+
+void shared_unlock(void)
+{
+	spin_unlock(&lock);
+}
+
+static void wait_ticks(u64 ticks)
+{
+	u64 start = rdtsc();
+
+	while (rdtsc() - start < ticks)
+		cpu_relax();
+}
+
+static void send_ipi(volatile u32 *apic, u32 command)
+{
+	if (!apic) {
+		wrmsr(MSR_X2APIC_ICR, command);
+		return;
+	}
+	apic[APIC_ICR_LOW / sizeof(u32)] = command;
+	while (apic[APIC_ICR_LOW / sizeof(u32)] & ICR_PENDING)
+		cpu_relax();
+}
+
+static volatile u32 *find_apic(void)
+{
+	u64 base = rdmsr(MSR_IA32_APIC_BASE);
+
+	return base & APIC_BASE_X2APIC ? NULL : memory_map_device(base & APIC_BASE_ADDRESS);
+}
+
+static void wake_others(void)
+{
+	volatile u32 *apic = find_apic();
+	u32 sipi = ICR_SIPI_ALL_OTHERS | AP_PAGE >> PAGE_SHIFT;
+
+	send_ipi(apic, ICR_INIT_ALL_OTHERS);
+	wait_ticks(TICKS_AFTER_INIT);
+	for (unsigned i = 0; i < 2; i++) {
+		send_ipi(apic, sipi);
+		wait_ticks(TICKS_AFTER_SIPI);
+	}
+}
+
+static void wait_for(unsigned others)
+{
+	u64 start = rdtsc();
+
+	while (ap_arrived < others)
+		if (rdtsc() - start > TICKS_TO_ARRIVE)
+			l0_refuse("cpus=%u, but only %u other CPUs answer; give cpus= what the machine has",
+				  options.cpus, ap_arrived);
+}
+
+void smp_start(u64 ram_bytes)
+{
+	static u8 saved[PAGE_SIZE];
+	u8 *page;
+
+	if (options.cpus == 1)
+		return;
+	page = memory_map_low_page(AP_PAGE);
+	ap_ram_bytes = ram_bytes;
+	memcpy(saved, page, sizeof(saved));
+	memcpy(page, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
+	*(u32 *)(page + (ap_trampoline_cr3 - ap_trampoline)) = (u32)read_cr3();
+	wake_others();
+	wait_for(options.cpus - 1);
+	memcpy(page, saved, sizeof(saved));
+	memory_unmap_low_page(AP_PAGE);
+}
+
+/* As after INIT, but that the next SIPI causes an exit. SDM "Processor State After Reset", table of INIT values. */
+static void wait_for_sipi(struct cpu *cpu)
+{
+	vmcs01_start_real_mode(cpu, 0);
+	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
+}
+
+void ap_main(u32 number)
+{
+	struct cpu *cpu;
+
+	spin_lock(&ap_lock);
+	cpu = cpu_bring_up(number, ap_ram_bytes);
+	wait_for_sipi(cpu);
+	stats_init(cpu);
+	spin_unlock(&ap_lock);
+	__atomic_fetch_add(&ap_arrived, 1, __ATOMIC_SEQ_CST);
+	cpu_run(cpu);
+}
+
+/* Blocked in VMX root operation, which L1 believes itself in; SDM "VMX Operation". */
+void l1_init_exit(struct cpu *cpu)
+{
+	if (cpu->nested.vmxon)
+		cpu->init_pending = true;
+	else if (cpu->number == 0)
+		exit_unexpected(cpu, "L1 sent INIT to the boot processor, which would reset the machine");
+	else
+		wait_for_sipi(cpu);
+}
+
+void smp_init_unblocked(struct cpu *cpu)
+{
+	if (!cpu->init_pending)
+		return;
+	cpu->init_pending = false;
+	l1_init_exit(cpu);
+}
+
+void l1_sipi_exit(struct cpu *cpu)
+{
+	vmcs01_start_real_mode(cpu, (u8)vmread(ENC_exit_qualification));
+}
