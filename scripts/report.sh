@@ -57,11 +57,15 @@ exits_table() {
 	awk -F '\t' '
 	function each(total) { return sprintf("%.1f", total / $4) }
 	function row(from, reason, owner, count, l0, l1, exits, which) {
-		printf "%-4s  %-22s  %-5s  %10s  %12s  %12s  %10s  %s\n", from, reason, owner, count, l0, l1, exits, which
+		printf "%-4s  %-25s  %-5s  %9s  %9s  %9s  %8s  %s\n", from, reason, owner, count, l0, l1, exits, which
 	}
 	NR == 1 {
-		row("", "", "", "", "L0 instr.", "L1 instr.", "L1 exits", "")
-		row("from", "reason", "owner", "count", "per exit", "per exit", "per exit", "of which")
+		row("exit", "", "", "", "L0 instr.", "L1 instr.", "L1 exits", "")
+		row("from", "reason", "owner", "count", "per exit", "per exit", "per exit", "of which (from 0.1)")
+		next
+	}
+	$3 == "l0" {
+		row($1, $2, $3, $4, each($5), "-", "-", "")
 		next
 	}
 	{
@@ -69,7 +73,8 @@ exits_table() {
 		n = split($8, parts, ",")
 		for (i = 1; i <= n; i++) {
 			split(parts[i], part, ":")
-			which = which (i > 1 ? ", " : "") part[1] " " each(part[2])
+			if (part[2] / $4 >= 0.1)
+				which = which (which == "" ? "" : ", ") part[1] " " each(part[2])
 		}
 		row($1, $2, $3, $4, each($5), each($6), each($7), which)
 	}' "$out/exits.tsv" | sed 's/ *$//'
@@ -79,7 +84,11 @@ write_summary() {
 	{
 		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$(machine_version)" "$cpu" "$cpus" "$memory" "$commit"
 		printf 'L1: %s%s; L2: %s\n' "$l1_line" "$([ -n "$bare" ] && echo ', on the bare CPU')" "${l2:-of its own}"
-		[ "$(wc -l < "$out/exits.tsv")" -lt 2 ] || exits_table
+		if [ "$(wc -l < "$out/exits.tsv")" -gt 1 ]; then
+			exits_table
+			echo "An owner is who handled the exit; L0's and L1's instructions are all until the level that exited ran again."
+			printf 'Of them the counting itself took %s instructions per exit.\n' "$(l0_fact accounting_ticks_per_exit)"
+		fi
 		printf 'verdict: %s after %s instructions\n' "$verdict" "$(machine_instructions)"
 	} > "$out/summary.txt"
 }
@@ -137,6 +146,11 @@ say_timeout() {
 	done < "$work/stand"
 }
 
+# What L0 said on its log when it stopped, in one line: its own words, not its tables.
+l0_complaint() {
+	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^run$tab" -e '^turtles-l0-verdict' | grep -e '^L0[: ]' -e '^L1 ' | head -n 1
+}
+
 # One line on why there is no verdict of success.
 say_failure() {
 	why=$(machine_complaint)
@@ -144,8 +158,8 @@ say_failure() {
 		say "the guest reported failure; its console and L0's log are in $out"
 	elif [ -n "$why" ]; then
 		say "$why; the logs are in $out"
-	elif [ -z "$bare" ] && [ -s "$out/l0.txt" ]; then
-		say "L0 stopped: $(grep -v -e "^exits$tab" -e "^run$tab" "$out/l0.txt" | tail -n 1); its log is $out/l0.txt"
+	elif [ -z "$bare" ] && [ -n "$(l0_complaint)" ]; then
+		say "$(l0_complaint); L0's log is $out/l0.txt"
 	else
 		say "the machine ended (emulator status $machine_status) without a verdict line; the logs are in $out"
 	fi
@@ -158,6 +172,7 @@ report() {
 	write_summary
 	echo
 	cat "$out/summary.txt"
+	printf '%s s of wall time; all of this run is in %s\n' "$(($(date +%s) - began))" "$out"
 	case $verdict in
 	success) ;;
 	timeout) say_timeout ;;

@@ -153,7 +153,7 @@ make_folder() {
 	fi
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
-	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log; do
+	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
@@ -213,6 +213,7 @@ judge() {
 }
 
 main() {
+	began=$(date +%s)
 	parse "$@"
 	check
 	# shellcheck source=scripts/machine-bochs.sh

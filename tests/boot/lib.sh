@@ -81,13 +81,17 @@ exits_are() {
 
 # Nothing of a run in $out is left: no process, no working folder, no file but its results.
 nothing_left() {
-	left=$(ps -e -o args= | grep -F -e "$out" | grep -v -e 'grep -F') && {
-		echo "still running: $left"
-		return 1
-	}
+	for process in /proc/[0-9]*/cmdline; do
+		case $(tr '\0' ' ' 2> /dev/null < "$process") in
+		*"$out"*)
+			echo "still running: $process"
+			return 1
+			;;
+		esac
+	done
 	for file in "$out"/.[!.]* "$out"/*; do
 		case ${file##*/} in
-		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log) ;;
+		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log | witness.tsv) ;;
 		*)
 			echo "left behind: $file"
 			return 1

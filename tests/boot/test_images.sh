@@ -1,5 +1,6 @@
 #!/bin/sh
 # What ends a run how: verdicts, broken images, and what the loader tells an image.
+# shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 console_is() {
@@ -20,7 +21,7 @@ has_header_only() {
 	[ "$(wc -l < "$out/exits.tsv")" -eq 1 ] && grep -q "^from${tab}reason${tab}owner${tab}count" "$out/exits.tsv"
 }
 
-plan 26
+plan 30
 
 run --bare --l1 "$images/hello.elf"
 ok "an image that succeeds" status_is 0
@@ -88,3 +89,7 @@ ok "a second CPU changes nothing" status_is 0
 head -c 1900000 /dev/zero > "$folder/most"
 run --bare --l1 "$images/kludge.bin" --module "$folder/most" --memory 4
 ok "an image with a module that just fits" status_is 0
+head -c 2089000 /dev/zero > "$folder/most"
+run --bare --l1 "$images/kludge.bin" --module "$folder/most" --memory 4
+ok "a few bytes more do not" status_is 1
+ok "the loader says so" grep -qx 'rom: the image and its modules need more memory than the machine has' "$out/console.txt"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Guests that hang: the clock ends them, with a line that says where they stood; so do Ctrl-C and TERM, without trace.
+# shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 stood() {

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Wrong usage: status 2, one line that says what is wrong, nothing made.
+# shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 refuse() {
