@@ -141,13 +141,15 @@ static bool follows_call(u64 address)
 
 void backtrace(u64 rsp)
 {
-	u64 top = ALIGN_UP(rsp + 1, STACK_SIZE);
+	u64 offset = rsp - (u64)stacks;
+	u64 bottom = (u64)stacks + ALIGN_DOWN(offset, STACK_SIZE) + PAGE_SIZE; /* behind the guard page */
+	u64 top = bottom - PAGE_SIZE + STACK_SIZE;
 	unsigned frames = 0;
 
-	if (rsp < (u64)stacks || rsp >= (u64)stacks + sizeof(stacks))
+	if (offset >= sizeof(stacks))
 		return;
-	if (rsp % STACK_SIZE < PAGE_SIZE) /* in the guard page */
-		rsp = ALIGN_DOWN(rsp, STACK_SIZE) + PAGE_SIZE;
+	if (rsp < bottom)
+		rsp = bottom;
 	for (u64 at = ALIGN_UP(rsp, sizeof(u64)); at < top && frames < BACKTRACE_FRAMES; at += sizeof(u64))
 		if (follows_call(*(u64 *)at)) {
 			print_symbol("", *(u64 *)at);
@@ -187,6 +189,7 @@ static struct cpu *current_cpu(void)
 
 void fault_handle(struct fault_frame *frame)
 {
+	static bool reporting;
 	struct cpu *cpu = current_cpu();
 
 	/* L0 takes no interrupts; an NMI that hits L0 is L1's and is passed on at the next entry. */
@@ -196,7 +199,10 @@ void fault_handle(struct fault_frame *frame)
 	}
 	if (frame->vector == VECTOR_GP && fix_up(frame))
 		return;
-	print("\nL0 fault: vector %lu, error code %lx, at\n", frame->vector,
+	if (reporting)
+		l0_stop(TURTLES_STATUS_FAILURE);
+	reporting = true;
+	print("\nL0 fault: vector %lu, error code %lx, at", frame->vector,
 	      frame->error_code);
 	print_symbol("", frame->rip);
 	print_registers(frame);
