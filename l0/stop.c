@@ -3,6 +3,7 @@
 #include "machine.h"
 #include "options.h"
 #include "print.h"
+#include "serial.h"
 #include "turtles_abi.h"
 
 struct cpu *cpus[MAX_CPUS];
@@ -39,6 +40,7 @@ void l0_refuse(const char *format, ...)
 	static const u16 ports[] = { PORT_COM2, PORT_COM1 };
 	va_list args;
 
+	serial_init(PORT_COM1); /* L1, whose console it is, does not run yet */
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
 		print_to_port(ports[i]);
 		print("L0: ");

@@ -69,27 +69,46 @@ l0_start:
 	ljmp	$0x08, $l0_start64
 
 no_long_mode:
-	movl	$no_long_mode_text, %esi
-3:	lodsb
-	testb	%al, %al
-	jz	5f
-	movb	%al, %bl
-	movw	$(PORT_COM1 + 5), %dx
-4:	inb	%dx, %al
-	testb	$0x20, %al
-	jz	4b
-	movb	%bl, %al
-	movw	$PORT_COM1, %dx
-	outb	%al, %dx
-	jmp	3b
-5:	movb	$TURTLES_STATUS_FAILURE, %al
+	movl	$(stacks + STACK_SIZE), %esp
+	movl	$PORT_COM2, %ebp
+	call	tell_no_long_mode
+	movl	$PORT_COM1, %ebp
+	call	tell_no_long_mode
+	movb	$TURTLES_STATUS_FAILURE, %al
 	outb	%al, $TURTLES_PORT_EXIT
 	movl	$shutdown_text, %esi
 	movl	$8, %ecx
 	movw	$TURTLES_PORT_SHUTDOWN, %dx
 	rep outsb
-6:	hlt
-	jmp	6b
+3:	hlt
+	jmp	3b
+
+/* The text on the serial port at EBP, which nobody has set up yet. */
+tell_no_long_mode:
+	leal	3(%ebp), %edx		/* line control: divisor latch, 8N1 */
+	movb	$0x83, %al
+	outb	%al, %dx
+	movl	%ebp, %edx		/* divisor: 115200 Bd */
+	movb	$1, %al
+	outb	%al, %dx
+	incl	%edx
+	movb	$0, %al
+	outb	%al, %dx
+	leal	3(%ebp), %edx		/* the latch closed */
+	movb	$0x03, %al
+	outb	%al, %dx
+	movl	$no_long_mode_text, %esi
+1:	leal	5(%ebp), %edx		/* line status: sent */
+2:	inb	%dx, %al
+	testb	$0x40, %al
+	jz	2b
+	lodsb
+	testb	%al, %al
+	jz	3f
+	movl	%ebp, %edx
+	outb	%al, %dx
+	jmp	1b
+3:	ret
 
 	.code64
 l0_start64:
