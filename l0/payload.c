@@ -52,7 +52,7 @@ static u64 move_modules_up(struct boot_info *boot)
 		u64 size = module->end - module->start;
 
 		limit = module->start;
-		floor = ALIGN_DOWN(floor - size, PAGE_SIZE);
+		floor = ALIGN_DOWN(floor - (size ? size : 1), PAGE_SIZE); /* an empty one has its place too */
 		if (floor > module->start)
 			memmove(direct(floor), direct(module->start), size);
 		else
