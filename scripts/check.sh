@@ -72,7 +72,7 @@ main() {
 	for part in "$@"; do
 		part_tests "$part"
 	done > "$results/tests"
-	make_quietly -j"$(nproc)" all tests
+	make_quietly all tests
 	xargs -n 1 -P "$(nproc)" "$0" --one < "$results/tests"
 	close
 }

@@ -72,7 +72,7 @@ make_quietly() {
 		shift
 		set -- "$@" "${make_argument#"$root/"}"
 	done
-	if ! make_output=$(flock "$BUILD/.lock" "${MAKE:-make}" -s -C "$root" BUILD="$build_name" "$@" 2>&1); then
+	if ! make_output=$(flock "$BUILD/.lock" "${MAKE:-make}" -s -j"$(nproc)" -C "$root" BUILD="$build_name" "$@" 2>&1); then
 		printf '%s\n' "$make_output" >&2
 		die "$STATUS_FAILURE" "the build failed, see above"
 	fi

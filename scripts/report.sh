@@ -26,7 +26,7 @@ run_rows() {
 		cpu_model "$cpu" \
 		cpus "$cpus" \
 		memory_mib "$memory" \
-		emulator_version "$(machine_version)" \
+		emulator_version "$version" \
 		boot "$boot" \
 		l0 "$([ -n "$bare" ] && echo none || echo turtles)" \
 		l1 "$l1_line" \
@@ -46,10 +46,32 @@ write_run() {
 	END { for (i = 1; i <= n; i++) print row[order[i]] }' > "$out/run.tsv"
 }
 
+# One row for each (from, reason, owner): the rows that several CPUs told are added up, in the order of their coming.
 write_exits() {
 	{
 		printf 'from\treason\towner\tcount\tl0_instructions\tl1_instructions\tl1_exits\tl1_exits_by_reason\n'
-		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p"
+		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p" | awk -F '\t' -v OFS='\t' '
+		{
+			key = $1 OFS $2 OFS $3
+			if (!(key in seen)) order[++rows] = key
+			seen[key] = 1
+			for (i = 4; i <= 7; i++) sum[key, i] += $i
+			parts = split($8, part, ",")
+			for (i = 1; i <= parts; i++) {
+				split(part[i], pair, ":")
+				if (!((key, pair[1]) in caused)) names[key] = names[key] " " pair[1]
+				caused[key, pair[1]] += pair[2]
+			}
+		}
+		END {
+			for (r = 1; r <= rows; r++) {
+				key = order[r]
+				list = ""
+				parts = split(names[key], part, " ")
+				for (i = 1; i <= parts; i++) list = list (i > 1 ? "," : "") part[i] ":" sprintf("%.0f", caused[key, part[i]])
+				printf "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\n", key, sum[key, 4], sum[key, 5], sum[key, 6], sum[key, 7], list
+			}
+		}'
 	} > "$out/exits.tsv"
 }
 
@@ -82,12 +104,13 @@ exits_table() {
 
 write_summary() {
 	{
-		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$(machine_version)" "$cpu" "$cpus" "$memory" "$commit"
+		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$version" "$cpu" "$cpus" "$memory" "$commit"
 		printf 'L1: %s%s; L2: %s\n' "$l1_line" "$([ -n "$bare" ] && echo ', on the bare CPU')" "${l2:-of its own}"
 		if [ "$(wc -l < "$out/exits.tsv")" -gt 1 ]; then
 			exits_table
 			echo "An owner is who handled the exit; L0's and L1's instructions are all until the level that exited ran again."
 			printf 'Of them the counting itself took %s instructions per exit.\n' "$(l0_fact accounting_ticks_per_exit)"
+			[ "$cpus" -eq 1 ] || echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
 		printf 'verdict: %s after %s instructions\n' "$verdict" "$(machine_instructions)"
 	} > "$out/summary.txt"
@@ -167,6 +190,7 @@ say_failure() {
 
 report() {
 	commit=$("$root/scripts/version.sh")
+	version=$(machine_version)
 	write_exits
 	write_run
 	write_summary

@@ -187,6 +187,7 @@ boot() {
 $modules
 END
 	machine_image "$@"
+	began=$(date +%s)
 	machine_run
 }
 
@@ -213,7 +214,6 @@ judge() {
 }
 
 main() {
-	began=$(date +%s)
 	parse "$@"
 	check
 	# shellcheck source=scripts/machine-bochs.sh

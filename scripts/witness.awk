@@ -82,7 +82,7 @@ function exited(now) {
 function by_reason(row, list, r) {
 	for (r = 0; r <= last_reason; r++)
 		if ((row, r) in caused_by)
-			list = list (list == "" ? "" : ",") reason_name[r] ":" caused_by[row, r]
+			list = list (list == "" ? "" : ",") reason_name[r] ":" sprintf("%.0f", caused_by[row, r])
 	return list
 }
 
@@ -95,6 +95,7 @@ END {
 			for (o = 0; o <= 1; o++) {
 				row = f SUBSEP r SUBSEP "l" o
 				if (row in count)
-					print "l" f, reason_name[r], "l" o, count[row], l0[row] + 0, l1[row] + 0, caused[row] + 0, by_reason(row)
+					printf "l%d\t%s\tl%d\t%.0f\t%.0f\t%.0f\t%.0f\t%s\n", f, reason_name[r], o,
+						count[row], l0[row], l1[row], caused[row], by_reason(row)
 			}
 }
