@@ -19,6 +19,7 @@ struct cpu {
 
 	bool launch; /* the current VMCS is clear: enter by VMLAUNCH */
 	enum level level; /* who runs at the next entry */
+	bool sipi_taken;   /* started by a SIPI, nothing executed since as far as L0 knows */
 	bool init_pending; /* INIT came while L1 was in VMX operation, which blocks it */
 	bool nmi_pending; /* an NMI hit L0 itself and must be passed on */
 	unsigned number;

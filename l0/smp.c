@@ -121,6 +121,7 @@ static void wait_for_sipi(struct cpu *cpu)
 {
 	vmcs01_start_real_mode(cpu, 0);
 	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
+	cpu->sipi_taken = false;
 }
 
 void ap_main(u32 number)
@@ -136,15 +137,28 @@ void ap_main(u32 number)
 	cpu_run(cpu);
 }
 
+/*
+ * An INIT that came while the CPU waited for its SIPI changes nothing there, but some CPUs keep it and deliver it right
+ * behind the SIPI, before the first instruction.
+ */
+static bool is_left_over(const struct cpu *cpu)
+{
+	return cpu->sipi_taken && vmread(ENC_guest_rip) == 0;
+}
+
 /* Blocked in VMX root operation, which L1 believes itself in; SDM "VMX Operation". */
 void l1_init_exit(struct cpu *cpu)
 {
-	if (cpu->nested.vmxon)
+	if (is_left_over(cpu)) {
+		cpu->sipi_taken = false;
+		vmwrite(ENC_guest_interruptibility_state, 0); /* and not what the waiting CPU was blocking */
+	} else if (cpu->nested.vmxon) {
 		cpu->init_pending = true;
-	else if (cpu->number == 0)
+	} else if (cpu->number == 0) {
 		exit_unexpected(cpu, "L1 sent INIT to the boot processor, which would reset the machine");
-	else
+	} else {
 		wait_for_sipi(cpu);
+	}
 }
 
 void smp_init_unblocked(struct cpu *cpu)
@@ -158,4 +172,5 @@ void smp_init_unblocked(struct cpu *cpu)
 void l1_sipi_exit(struct cpu *cpu)
 {
 	vmcs01_start_real_mode(cpu, (u8)vmread(ENC_exit_qualification));
+	cpu->sipi_taken = true;
 }

@@ -91,6 +91,15 @@ static void add_row(struct exit_row *to, const struct exit_row *from)
 	to->l1_exits += from->l1_exits;
 }
 
+/* A CPU whose guest still runs when the machine stops: what led to that is complete. */
+static void flush_running(struct cpu *cpu)
+{
+	if (cpu->tsc_entry < cpu->stats.previous_exit)
+		return; /* it is in L0 */
+	cpu->tsc_exit = rdtsc();
+	stats_account(cpu);
+}
+
 /* Another CPU's counters on top of these. */
 static void add_stats(struct stats *to, struct stats *from)
 {
@@ -112,6 +121,8 @@ void stats_print(void)
 {
 	struct stats *s = &cpus[0]->stats;
 
+	for (unsigned i = 0; i < cpu_count; i++)
+		flush_running(cpus[i]);
 	if (s->cause)
 		stats_close_cause(s);
 	for (unsigned i = 1; i < cpu_count; i++)
