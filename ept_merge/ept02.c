@@ -52,6 +52,7 @@ static struct ept02 *least_recently_used(struct ept02_cache *cache, bool filled)
 		if (!oldest || slot->used < oldest->used)
 			oldest = slot;
 	}
+	ASSERT(oldest);
 	return oldest;
 }
 
