@@ -9,7 +9,7 @@ cd "$root"
 PURE_ROOMS="vmcs_shadow ept_merge"
 PURE_IMPORTS="memcpy memset memcmp memmove assert_failed"
 # Instructions that reach for the machine: privileged, VMX, ports, and the ones whose answer is not a value of C.
-MACHINE_INSTRUCTIONS="cli|sti|hlt|clts|in|out|[re]*p* *(in|out)s[bwl]|s[gil]dt|l[gil]dt|ltr|str|lmsw|smsw|invlpg|invpcid|invd|wbinvd\
+MACHINE_INSTRUCTIONS="cli|sti|hlt|clts|in|out|(in|out)s[bwl]|s[gil]dt|l[gil]dt|ltr|str|lmsw|smsw|invlpg|invpcid|invd|wbinvd\
 |rdmsr|wrmsr|rdpmc|rdtscp?|cpuid|swapgs|sys(call|ret|enter|exit)l?q?|iretq?|int3?|xsetbv|xgetbv|mwait|monitor|ud2\
 |vm(call|clear|func|launch|resume|ptrld|ptrst|read|write|xoff|xon)q?|inv(ept|vpid)|(rd|wr)(fs|gs)base|rdrand|rdseed"
 FUNCTION_LINES=60
@@ -55,7 +55,8 @@ pure_state() {
 pure_instructions() {
 	pure_objects | xargs objdump -d --no-show-raw-insn |
 		awk -F '\t' -v machine="^($MACHINE_INSTRUCTIONS)\$" '
-		/^[0-9a-f]+ </ { where = $1 }
+		/^[0-9a-f]+ </ { where = substr($1, index($1, "<")) }
+		{ sub(/^(rep[nz]*|lock) /, "", $2) }
 		NF > 1 && ($2 ~ /%[cd]r[0-9]/ || match($2, /^[a-z0-9]+/) && substr($2, 1, RLENGTH) ~ machine) { print where, $2 }'
 }
 
@@ -66,6 +67,7 @@ pure_includes() {
 		header=$(printf '%s\n' "$include" | sed 's/.*[<"]\(.*\)[>"].*/\1/')
 		case $header in
 		string.h | stdbool.h | stddef.h | stdint.h) continue ;;
+		*..*) printf '%s\n' "$include" ;;
 		esac
 		for place in include/ vmcs_shadow/ ept_merge/; do
 			[ -e "$place${header#"$place"}" ] && continue 2
