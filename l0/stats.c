@@ -94,8 +94,8 @@ static void add_row(struct exit_row *to, const struct exit_row *from)
 /* A CPU whose guest still runs when the machine stops: what led to that is complete. */
 static void flush_running(struct cpu *cpu)
 {
-	if (cpu->tsc_entry < cpu->stats.previous_exit)
-		return; /* it is in L0 */
+	if (cpu->tsc_entry <= cpu->stats.previous_exit)
+		return; /* it is in L0, or has yet to begin */
 	cpu->tsc_exit = rdtsc();
 	stats_account(cpu);
 }
