@@ -46,32 +46,10 @@ write_run() {
 	END { for (i = 1; i <= n; i++) print row[order[i]] }' > "$out/run.tsv"
 }
 
-# One row for each (from, reason, owner): the rows that several CPUs told are added up, in the order of their coming.
 write_exits() {
 	{
 		printf 'from\treason\towner\tcount\tl0_instructions\tl1_instructions\tl1_exits\tl1_exits_by_reason\n'
-		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p" | awk -F '\t' -v OFS='\t' '
-		{
-			key = $1 OFS $2 OFS $3
-			if (!(key in seen)) order[++rows] = key
-			seen[key] = 1
-			for (i = 4; i <= 7; i++) sum[key, i] += $i
-			parts = split($8, part, ",")
-			for (i = 1; i <= parts; i++) {
-				split(part[i], pair, ":")
-				if (!((key, pair[1]) in caused)) names[key] = names[key] " " pair[1]
-				caused[key, pair[1]] += pair[2]
-			}
-		}
-		END {
-			for (r = 1; r <= rows; r++) {
-				key = order[r]
-				list = ""
-				parts = split(names[key], part, " ")
-				for (i = 1; i <= parts; i++) list = list (i > 1 ? "," : "") part[i] ":" sprintf("%.0f", caused[key, part[i]])
-				printf "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%s\n", key, sum[key, 4], sum[key, 5], sum[key, 6], sum[key, 7], list
-			}
-		}'
+		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p"
 	} > "$out/exits.tsv"
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # More than one CPU: L0 takes over all of them before L1 starts, L1 brings them up by SIPI, and an L1 that uses only
 # one of them sees no difference.
+# shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 # same_console ARGUMENT...: L1 prints the same on the CPUs themselves and on L0, and ends well on both.
