@@ -117,3 +117,17 @@ bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsi
 		inject_exception((enum x86_vector)vector, true, 0);
 	return vector < 0;
 }
+
+#define PDPTE_RESERVED (BITS(2, 1) | BITS(8, 5))
+#define PAE_CR3_TABLE BITS(31, 5)
+
+bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES])
+{
+	u64 reserved = PDPTE_RESERVED | ~(BIT(host_caps.maxphyaddr) - 1);
+
+	l1_read(cr3 & PAE_CR3_TABLE, pdpte, PDPTES * sizeof(u64));
+	for (unsigned i = 0; i < PDPTES; i++)
+		if (pdpte[i] & PTE_PRESENT && pdpte[i] & reserved)
+			return false;
+	return true;
+}

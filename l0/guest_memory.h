@@ -11,6 +11,13 @@
 bool l1_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size);
 bool l1_write_linear(struct cpu *cpu, u64 linear, const void *from, unsigned size);
 
+/*
+ * The four entries that PAE paging keeps in registers, from the table that CR3 names. False if one of them has reserved
+ * bits set. SDM "PDPTE Registers".
+ */
+#define PDPTES 4
+bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES]);
+
 /* The memory operand of the VMX instruction that exited; false if L1 was given an exception instead. */
 bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear);
 

@@ -1,5 +1,6 @@
 /* L1 as it finds itself after an exit from L2: vmcs12's host state into vmcs01. SDM "Loading Host State". */
 #include "host_state12.h"
+#include "guest_memory.h"
 #include "l1_exit.h"
 
 #define LIMIT_4G 0xffffffffu
@@ -69,6 +70,20 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct left_by_l2 *left
 	vmwrite(ENC_guest_ia32_pat, controls & EXIT_load_ia32_pat ? get(vmcs12, F_host_ia32_pat) : left->pat);
 }
 
+/* With EPT the CPU takes a PAE guest's PDPTEs from the VMCS, so L0 loads them for L1; SDM "Loading Page-Directory-Pointer-Table Entries". */
+static bool load_pdptes(const struct vmcs12 *vmcs12, bool long_mode)
+{
+	u64 pdpte[PDPTES];
+
+	if (long_mode || !(get(vmcs12, F_host_cr0) & CR0_PG) || !(get(vmcs12, F_host_cr4) & CR4_PAE))
+		return true;
+	if (!l1_read_pdptes(get(vmcs12, F_host_cr3), pdpte))
+		return false;
+	for (unsigned i = 0; i < PDPTES; i++)
+		vmwrite(ENC_guest_pdpte0 + 2 * i, pdpte[i]);
+	return true;
+}
+
 /* The IA-32e mode of an L1 that is a VMX guest itself is an entry control of vmcs01. */
 static void set_long_mode(bool long_mode)
 {
@@ -77,7 +92,7 @@ static void set_long_mode(bool long_mode)
 	vmwrite(ENC_vm_entry_controls, long_mode ? controls | ENTRY_ia32e_mode_guest : controls);
 }
 
-void host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *left)
+bool host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *left)
 {
 	bool long_mode = get(vmcs12, F_primary_vm_exit_controls) & EXIT_host_address_space_size;
 
@@ -93,4 +108,5 @@ void host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *lef
 	vmwrite(ENC_guest_interruptibility_state, left->nmi_blocked ? INTERRUPTIBILITY_nmi : 0);
 	vmwrite(ENC_guest_activity_state, ACTIVITY_active);
 	vmwrite(ENC_guest_pending_debug_exceptions, 0);
+	return load_pdptes(vmcs12, long_mode);
 }

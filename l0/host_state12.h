@@ -10,7 +10,10 @@ struct left_by_l2 {
 	bool nmi_blocked; /* an NMI caused the exit, or L1 was blocking NMIs before */
 };
 
-/* Load vmcs12's host state into vmcs01, which is current. SDM "Loading Host State". */
-void host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *left);
+/*
+ * Load vmcs12's host state into vmcs01, which is current. SDM "Loading Host State". False if L1 uses PAE paging and its
+ * PDPTEs are not valid: a CPU would abort.
+ */
+bool host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *left);
 
 #endif

@@ -34,9 +34,16 @@ static void run_again(enum vmcs_encoding shadow, u64 value)
 	vmwrite(shadow, value);
 }
 
+/* SDM "MOV - Move to/from Control Registers": refused whatever the other bits are. */
+static bool cr0_consistent(u64 value)
+{
+	return !((value & CR0_PG) && !(value & CR0_PE)) && !((value & CR0_NW) && !(value & CR0_CD));
+}
+
 static void to_cr0(struct cpu *cpu, u64 value)
 {
-	if (cr_allowed(cpu, value, MSR_IA32_VMX_CR0_FIXED0, MSR_IA32_VMX_CR0_FIXED1))
+	if (cr0_consistent(value) &&
+	    cr_allowed(cpu, value, MSR_IA32_VMX_CR0_FIXED0, MSR_IA32_VMX_CR0_FIXED1))
 		run_again(ENC_cr0_read_shadow, value);
 	else
 		inject_gp();

@@ -1,4 +1,5 @@
 #include "l1_memory.h"
+#include "l1_exit.h"
 #include "cpu.h"
 #include "options.h"
 #include "print.h"
@@ -275,10 +276,12 @@ void ept01_protect(u64 address10, u8 rights)
 void l1_ept_violation(struct cpu *cpu)
 {
 	u64 address10 = vmread(ENC_guest_physical_address);
+	u64 qualification = vmread(ENC_exit_qualification);
 	struct ept_leaf leaf;
 
-	if (vmread(ENC_exit_qualification) & EPT_VIOLATION_WRITE)
+	if (qualification & EPT_VIOLATION_WRITE)
 		watch_written(address10);
 	if (!ept01_lookup(NULL, address10, &leaf))
 		exit_unexpected(cpu, "an address beyond the physical-address width");
+	ept_violation_resume(qualification);
 }

@@ -57,3 +57,27 @@ void l1_triple_fault_exit(struct cpu *cpu)
 	(void)cpu;
 	l0_stop(TURTLES_STATUS_FAILURE);
 }
+
+/* SDM "Information for VM Exits During Event Delivery" and "Exit Qualification for EPT Violations". */
+static void inject_again(u64 vectoring)
+{
+	bool nmi = (vectoring & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+
+	vmwrite(ENC_vm_entry_interruption_information, vectoring & ~INTR_RESERVED_ENTRY);
+	vmwrite(ENC_vm_entry_exception_error_code, vmread(ENC_idt_vectoring_error_code));
+	vmwrite(ENC_vm_entry_instruction_length, vmread(ENC_vm_exit_instruction_length));
+	if (nmi)
+		vmwrite(ENC_guest_interruptibility_state,
+			vmread(ENC_guest_interruptibility_state) & ~INTERRUPTIBILITY_nmi);
+}
+
+void ept_violation_resume(u64 qualification)
+{
+	u64 vectoring = vmread(ENC_idt_vectoring_information);
+
+	if (UNLIKELY(vectoring & INTR_VALID))
+		inject_again(vectoring);
+	else if (UNLIKELY(qualification & EPT_VIOLATION_NMI_UNBLOCKING))
+		vmwrite(ENC_guest_interruptibility_state,
+			vmread(ENC_guest_interruptibility_state) | INTERRUPTIBILITY_nmi);
+}

@@ -89,13 +89,13 @@ void nested_vmcall_exit(struct cpu *cpu);
 void nested_vmfunc_exit(struct cpu *cpu);
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 
-/* nested_run.c: into L2 and out of it. */
+/* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
 void nested_enter(struct cpu *cpu, bool launch);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
-/* Run L2 again after an exit of L0's own. */
-void nested_resume(struct cpu *cpu);
+/* Run L2 again after an EPT violation that L0 has mended. */
+void nested_resume(struct cpu *cpu, u64 qualification);
 /* An NMI that hit L0 while L2 was to run, and that L1 wants as an exit. */
 void nested_reflect_nmi(struct cpu *cpu);
 /* Fetch what is still only in vmcs02. */

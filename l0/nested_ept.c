@@ -107,7 +107,7 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 
 	if (!has_ept12(slot)) {
 		violation_without_ept12(cpu, address20, access);
-		nested_resume(cpu);
+		nested_resume(cpu, qualification);
 		return;
 	}
 	for (;;) {
@@ -119,7 +119,7 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 	}
 	if (result.fill == EPT02_FILLED) {
 		note_mapping(result.address10, &result.leaf);
-		nested_resume(cpu);
+		nested_resume(cpu, qualification);
 	} else if (result.fill == EPT02_VIOLATION12) {
 		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result.rights12));
 	} else {

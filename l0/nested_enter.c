@@ -1,0 +1,272 @@
+/* Into L2: the checks of L1's VM entry, and vmcs02 brought up to date. */
+#include "host_state12.h"
+#include "guest_memory.h"
+#include "l1_exit.h"
+#include "l1_memory.h"
+#include "msr_list.h"
+#include "nested_switch.h"
+#include "options.h"
+
+/* Guest state that the CPU saves at an exit and that hypervisors rarely read. */
+#define IS_COLD_GUEST(encoding, use, hot) \
+	(VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && USE_##use == USE_COPY && !(HOT_##hot & HOT_R))
+
+static const union field_bits cold_guest_state = { .has = {
+#define F(name, encoding, use, hot) .name = IS_COLD_GUEST(encoding, use, hot),
+#include "vmcs_fields.def"
+#undef F
+} };
+
+static const union field_bits merged_fields = { .has = {
+#define F(name, encoding, use, hot) .name = USE_##use == USE_MERGE,
+#include "vmcs_fields.def"
+#undef F
+} };
+
+/*
+ * What follows from the exit controls alone: which state an exit leaves in vmcs02 for vmcs12 to see, and which must
+ * be put back into vmcs02 at every entry since vmcs12 loads it but never saves what L2 made of it.
+ */
+static void plan_exit_state(struct vmcs_slot *slot)
+{
+	static const struct {
+		u32 save, load;
+		union field_bits fields;
+	} switched[] = {
+		{ EXIT_save_debug_controls, ENTRY_load_debug_controls,
+		  FIELD_SET_OF(.guest_dr7 = 1, .guest_ia32_debugctl = 1) },
+		{ EXIT_save_ia32_pat, ENTRY_load_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
+		{ EXIT_save_ia32_efer, ENTRY_load_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
+	};
+	u64 exit12 = field12(slot, F_primary_vm_exit_controls);
+
+	slot->stale_at_exit = cold_guest_state.set;
+	field_set_clear(&slot->always_dirty);
+	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
+		field_set_unite(exit12 & switched[i].save ? &slot->stale_at_exit : &slot->always_dirty,
+				&switched[i].fields.set);
+	if (!(exit12 & EXIT_save_vmx_preemption_timer_value))
+		field_set_remove(&slot->stale_at_exit, F_vmx_preemption_timer_value);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		slot->stale_at_exit.word[i] &= host_caps.fields.word[i];
+}
+
+/* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
+static bool tpr_threshold_holds(const struct vmcs_slot *slot)
+{
+	u32 proc = controls12(slot, CONTROLS_proc), proc2 = controls12(slot, CONTROLS_proc2);
+	u8 tpr;
+
+	if (!(proc & PROC_use_tpr_shadow) ||
+	    proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery))
+		return true;
+	l1_read(field12(slot, F_virtual_apic_address) + VIRTUAL_APIC_TPR, &tpr, sizeof(tpr));
+	return (field12(slot, F_tpr_threshold) & 0xf) <= (u64)tpr >> 4;
+}
+
+static struct entry_verdict check_controls_and_host(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode)
+{
+	struct entry_context context = { .l1_long_mode = long_mode };
+	struct entry_verdict verdict = entry_check_controls(&slot->vmcs12, &cpu->nested.caps12);
+
+	if (verdict.result == ENTRY_ok && !tpr_threshold_holds(slot))
+		verdict = (struct entry_verdict){ ENTRY_vmfail, VMERR_entry_invalid_control_fields, F_tpr_threshold,
+						  "tpr_threshold exceeds the virtual TPR" };
+	if (verdict.result == ENTRY_ok)
+		verdict = entry_check_host(&slot->vmcs12, &cpu->nested.caps12, &context);
+	return verdict;
+}
+
+/*
+ * SDM "Checks on Guest Page-Directory-Pointer-Table Entries": without EPT12 they come from memory at the entry, while
+ * the CPU, which runs L2 with EPT01, takes them from vmcs02.
+ */
+static bool load_shadowed_pdptes(struct vmcs_slot *slot)
+{
+	u64 pdpte[PDPTES];
+
+	if (controls12(slot, CONTROLS_proc2) & PROC2_enable_ept || !(field12(slot, F_guest_cr0) & CR0_PG) ||
+	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
+		return true;
+	if (!l1_read_pdptes(field12(slot, F_guest_cr3), pdpte))
+		return false;
+	for (unsigned i = 0; i < PDPTES; i++)
+		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
+	return true;
+}
+
+/* The checks of a VM entry, repeated only for what has changed since they last passed. */
+static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA;
+	const struct field_set *dirty = &slot->vmcs12.dirty;
+	struct entry_verdict verdict = { .result = ENTRY_ok };
+
+	if (!slot->checked || slot->checked_long_mode != long_mode ||
+	    field_set_intersects(dirty, &entry_check_controls_fields.set) ||
+	    field_set_intersects(dirty, &entry_check_host_fields.set) || !tpr_threshold_holds(slot)) {
+		slot->checked = false;
+		verdict = check_controls_and_host(cpu, slot, long_mode);
+		if (verdict.result != ENTRY_ok)
+			return verdict;
+		slot->checked = true;
+		slot->checked_long_mode = long_mode;
+		plan_exit_state(slot);
+	}
+	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
+		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
+			nested_fetch_stale(cpu, slot);
+		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
+	}
+	if (verdict.result == ENTRY_ok && !load_shadowed_pdptes(slot))
+		verdict = (struct entry_verdict){ ENTRY_failure, ENTRY_FAIL_pdpte, F_guest_cr3, "PDPTEs in memory" };
+	return verdict;
+}
+
+/* The host page that stands for a page of L1's; absent memory has one too, which nothing backs. */
+static u64 host_page(u64 address10)
+{
+	struct ept_leaf leaf;
+
+	if (!ept01_lookup(NULL, address10, &leaf))
+		return 0;
+	return leaf.address + ALIGN_DOWN(address10 & (EPT_LEVEL_SIZE(leaf.level) - 1), PAGE_SIZE);
+}
+
+static struct merge_input merge_input(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct merge_input input = {
+		.vmcs12 = &slot->vmcs12, .host = &host_caps, .tsc_offset01 = cpu->tsc_offset01,
+		.msr_bitmap02 = home_physical(slot->merged[MERGED_msr]),
+		.io_bitmap_a02 = home_physical(slot->merged[MERGED_io_a]),
+		.io_bitmap_b02 = home_physical(slot->merged[MERGED_io_b]),
+		.eptp02 = slot->eptp02, .vpid02 = slot->vpid02,
+		.debugctl01 = vmread(ENC_guest_ia32_debugctl), .pat01 = vmread(ENC_guest_ia32_pat),
+		.efer01 = vmread(ENC_guest_ia32_efer), .dr7_01 = vmread(ENC_guest_dr7),
+	};
+
+	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
+		input.controls01[group] = controls01[group];
+	if (controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow)
+		input.virtual_apic02 = host_page(field12(slot, F_virtual_apic_address));
+	if (controls12(slot, CONTROLS_proc2) & PROC2_virtualize_apic_accesses)
+		input.apic_access02 = host_page(field12(slot, F_apic_access_address));
+	return input;
+}
+
+/* What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. */
+static void add_inherited(struct vmcs_slot *slot, struct field_set *dirty)
+{
+	u64 entry12 = field12(slot, F_vm_entry_controls);
+
+	if (!(entry12 & ENTRY_load_ia32_efer))
+		field_set_add(dirty, F_guest_ia32_efer);
+	if (!(entry12 & ENTRY_load_ia32_pat))
+		field_set_add(dirty, F_guest_ia32_pat);
+	if (!(entry12 & ENTRY_load_debug_controls)) {
+		field_set_add(dirty, F_guest_dr7);
+		field_set_add(dirty, F_guest_ia32_debugctl);
+	}
+}
+
+static void write_fields(const struct vmcs_slot *slot, struct field_set fields, const struct merge_input *input)
+{
+	enum vmcs_field f;
+
+	while ((f = field_set_take(&fields)) != VMCS_FIELDS)
+		vmwrite(vmcs_field[f].encoding,
+			vmcs_field[f].use == USE_MERGE ? merge_field(input, f) : slot->vmcs12.value[f]);
+}
+
+/* All that there is, but what vmcs02 alone has the newest value of. */
+static void all_fields(const struct vmcs_slot *slot, struct field_set *set)
+{
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		set->word[i] = host_caps.fields.word[i] & ~slot->vmcs12.stale.word[i];
+}
+
+/* The fields of vmcs02 to write: what L1 changed, what never keeps, and what L0 changed beside it. */
+static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct field_set dirty = slot->vmcs12.dirty;
+	u64 eptp02 = nested_eptp02(cpu, slot);
+	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
+	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
+
+	if (eptp02 != slot->eptp02)
+		field_set_add(&dirty, F_ept_pointer);
+	if (vpid02 != slot->vpid02)
+		field_set_add(&dirty, F_virtual_processor_identifier);
+	slot->eptp02 = eptp02;
+	slot->vpid02 = vpid02;
+	field_set_unite(&dirty, &slot->always_dirty);
+	add_inherited(slot, &dirty);
+	if (!slot->prepared02 || !options.dirty_tracking)
+		all_fields(slot, &dirty);
+	dirty = merge_affected(&dirty);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		dirty.word[i] &= host_caps.fields.word[i];
+	return dirty;
+}
+
+/* Constants of every vmcs02: L0's host state; L1's MSR lists are L0's to work through. */
+static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	vmcs_write_host_state(cpu);
+	vmwrite(ENC_vm_exit_msr_store_count, 0);
+	vmwrite(ENC_vm_exit_msr_load_count, 0);
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	slot->prepared02 = true;
+}
+
+static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct field_set fields = fields_to_write(cpu, slot);
+	struct merge_input input;
+
+	nested_bitmaps_refresh(slot);
+	if (field_set_intersects(&fields, &merged_fields.set))
+		input = merge_input(cpu, slot);
+	load_vmcs02(slot);
+	if (UNLIKELY(!slot->prepared02))
+		prepare_vmcs02(cpu, slot);
+	write_fields(slot, fields, &input);
+	field_set_clear(&slot->vmcs12.dirty);
+	cpu->level = LEVEL_2;
+	cpu->launch = !slot->launched02;
+}
+
+static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	u32 failed;
+
+	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address), (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
+		return;
+	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+}
+
+void nested_enter(struct cpu *cpu, bool launch)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	struct entry_verdict verdict;
+
+	if (!slot) {
+		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+	} else if (vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss) {
+		nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_events_blocked_by_mov_ss);
+	} else if (slot->vmcs12.launched == launch) {
+		nested_complete(cpu, VMX_FAIL_VALID,
+				launch ? VMERR_vmlaunch_nonclear_vmcs : VMERR_vmresume_nonlaunched_vmcs);
+	} else {
+		verdict = check_entry(cpu, slot);
+		if (verdict.result == ENTRY_vmfail) {
+			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
+		} else if (verdict.result == ENTRY_failure) {
+			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
+		} else {
+			switch_to_l2(cpu, slot);
+			load_entry_msrs(cpu, slot);
+		}
+	}
+}
+

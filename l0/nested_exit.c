@@ -1,0 +1,187 @@
+/* Out of L2: whose an exit is, what of it L1 gets to see. */
+#include "l1_exit.h"
+#include "l1_memory.h"
+#include "msr_list.h"
+#include "nested_switch.h"
+#include "options.h"
+#include "vmcs_shadow/owner.h"
+
+/* Hot exit information and guest state out of vmcs02, one VMREAD each. */
+static void read_exit_information(struct vmcs12 *vmcs12)
+{
+#define F(name, encoding, use, hot) \
+	if (USE_##use == USE_EXIT && (HOT_##hot & HOT_R)) \
+		vmcs12_learn(vmcs12, F_##name, vmread(encoding));
+#include "vmcs_fields.def"
+#undef F
+}
+
+static void read_hot_guest_state(struct vmcs12 *vmcs12)
+{
+#define F(name, encoding, use, hot) \
+	if (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && (HOT_##hot & HOT_R)) \
+		vmcs12_learn(vmcs12, F_##name, vmread(encoding));
+#include "vmcs_fields.def"
+#undef F
+}
+
+/* SDM "Saving Guest State" and "Saving Control Registers ...": what an exit changes in vmcs12. */
+static void save_guest_state(struct vmcs_slot *slot)
+{
+	struct vmcs12 *vmcs12 = &slot->vmcs12;
+	u64 entry12 = vmcs12_get(vmcs12, F_vm_entry_controls);
+
+	read_hot_guest_state(vmcs12);
+	vmcs12->stale = slot->stale_at_exit;
+	if (!options.lazy_guest_state) {
+		read_fields02(vmcs12, vmcs12->stale);
+		field_set_clear(&vmcs12->stale);
+	}
+	vmcs12_learn(vmcs12, F_vm_entry_interruption_information,
+		     vmcs12_get(vmcs12, F_vm_entry_interruption_information) & ~INTR_VALID);
+	vmcs12_learn(vmcs12, F_vm_entry_controls, (entry12 & ~ENTRY_ia32e_mode_guest) |
+		     (vmread(ENC_vm_entry_controls) & ENTRY_ia32e_mode_guest));
+}
+
+static struct left_by_l2 left_by_l2(const struct vmcs_slot *slot, u32 reason)
+{
+	u64 exit12 = field12(slot, F_primary_vm_exit_controls);
+	u64 information = field12(slot, F_vm_exit_interruption_information);
+	bool nmi = reason == REASON_exception_or_nmi && (information & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+	bool l2_blocks = !(field12(slot, F_pin_based_controls) & PIN_virtual_nmis) &&
+			 field12(slot, F_guest_interruptibility_state) & INTERRUPTIBILITY_nmi;
+
+	return (struct left_by_l2){
+		.efer = exit12 & EXIT_load_ia32_efer ? 0 : vmread(ENC_guest_ia32_efer),
+		.pat = exit12 & EXIT_load_ia32_pat ? 0 : vmread(ENC_guest_ia32_pat),
+		.nmi_blocked = nmi || l2_blocks,
+	};
+}
+
+/* The exit is L1's, its information already in vmcs12. */
+static void leave_l2(struct cpu *cpu, u32 reason)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	struct left_by_l2 left;
+
+	save_guest_state(slot);
+	left = left_by_l2(slot, reason);
+	msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), (u32)field12(slot, F_vm_exit_msr_store_count));
+	switch_to_l1(cpu, slot, &left);
+}
+
+void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+
+	read_exit_information(vmcs12);
+	vmcs12_learn(vmcs12, F_exit_reason, reason);
+	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
+	stats_reflected(&cpu->stats, reason);
+	leave_l2(cpu, reason);
+}
+
+void nested_reflect_nmi(struct cpu *cpu)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+
+	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
+	vmcs12_learn(vmcs12, F_exit_qualification, 0);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information,
+		     INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
+	vmcs12_learn(vmcs12, F_idt_vectoring_information, 0);
+	leave_l2(cpu, REASON_exception_or_nmi);
+}
+
+void nested_resume(struct cpu *cpu, u64 qualification)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	ept_violation_resume(qualification);
+	if (slot->ept02 && slot->ept02->invalidate)
+		vmwrite(ENC_ept_pointer, slot->eptp02 = nested_eptp02(cpu, slot));
+}
+
+static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *vmcs12)
+{
+	return (struct exit_event){
+		.reason = (u32)vmcs12_get(vmcs12, F_exit_reason),
+		.interruption_information = (u32)vmcs12_get(vmcs12, F_vm_exit_interruption_information),
+		.interruption_error_code = (u32)vmcs12_get(vmcs12, F_vm_exit_interruption_error_code),
+		.instruction_information = (u32)vmcs12_get(vmcs12, F_vm_exit_instruction_information),
+		.qualification = vmcs12_get(vmcs12, F_exit_qualification),
+		.msr = (u32)cpu->gpr[GPR_rcx],
+	};
+}
+
+static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
+{
+	return (struct owner_bitmaps){
+		.msr = l1_pointer(field12(slot, F_address_of_msr_bitmaps), PAGE_SIZE),
+		.io_a = l1_pointer(field12(slot, F_address_of_io_bitmap_a), PAGE_SIZE),
+		.io_b = l1_pointer(field12(slot, F_address_of_io_bitmap_b), PAGE_SIZE),
+	};
+}
+
+static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
+{
+	struct exit_event event = exit_event(cpu, &slot->vmcs12);
+	struct owner_bitmaps bitmaps = { NULL, NULL, NULL };
+
+	if (reason == REASON_io_instruction || reason == REASON_rdmsr || reason == REASON_wrmsr)
+		bitmaps = bitmaps12(slot);
+	return exit_owner(&slot->vmcs12, &event, &bitmaps);
+}
+
+/* What L1 lets L2 do freely, but L0 keeps from both. */
+static void handle_for_l1(struct cpu *cpu, u32 reason)
+{
+	switch (reason) {
+	case REASON_io_instruction:
+		l1_io_exit(cpu);
+		break;
+	case REASON_rdmsr:
+		l1_rdmsr_exit(cpu);
+		break;
+	case REASON_wrmsr:
+		l1_wrmsr_exit(cpu);
+		break;
+	default:
+		exit_unexpected(cpu, "neither L1 nor L0 asked for this exit of L2");
+	}
+}
+
+static void refused_by_cpu(struct cpu *cpu, u32 reason)
+{
+	stats_exit(&cpu->stats, LEVEL_2, reason);
+	stats_reflected(&cpu->stats, reason);
+	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
+}
+
+void nested_exit(struct cpu *cpu, u32 full_reason)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	u32 reason = full_reason & EXIT_REASON_BASIC;
+
+	if (UNLIKELY(reason >= EXIT_REASONS))
+		exit_unexpected(cpu, "a reason that L0 does not know");
+	if (UNLIKELY(full_reason & EXIT_REASON_ENTRY_FAILURE)) {
+		refused_by_cpu(cpu, reason);
+		return;
+	}
+	slot->vmcs12.launched = slot->launched02 = true;
+	cpu->launch = false;
+	stats_exit(&cpu->stats, LEVEL_2, reason);
+	if (reason == REASON_ept_violation) {
+		nested_ept_violation(cpu, vmread(ENC_exit_qualification));
+	} else if (UNLIKELY(reason == REASON_ept_misconfiguration)) {
+		nested_ept_misconfiguration(cpu);
+	} else {
+		read_exit_information(&slot->vmcs12);
+		if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1)) {
+			stats_reflected(&cpu->stats, reason);
+			leave_l2(cpu, reason);
+		} else {
+			handle_for_l1(cpu, reason);
+		}
+	}
+}
