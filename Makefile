@@ -12,7 +12,8 @@ COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
 # Code that runs without an operating system; no FPU or vector registers, which belong to the guests.
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64
-LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
+	-Wl,--no-warn-rwx-segments
 # The ROM's loader: 32-bit, before any image. -Os, for it has one page.
 ROM_FLAGS := $(filter-out -O2 -m64 -mno-red-zone,$(FREESTANDING)) -Os -m32 -march=i686
 # Host code; libc's own headers, so not those of lib/.
@@ -43,7 +44,9 @@ HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
-HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(filter-out tests/images/image.h,$(wildcard $(addsuffix /*.h,include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom tests/host tests/images))))
+HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
+	tests/host
+HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
 VERSION := $(BUILD)/generated/version.h
@@ -51,7 +54,7 @@ VERSION := $(BUILD)/generated/version.h
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: headers all demo check check-host check-boot gates packages clean tests l0 minivisor guests rom images FORCE
+.PHONY: all demo check check-host check-boot gates headers packages clean tests l0 minivisor guests rom images FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -159,7 +162,8 @@ headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(findstring tests/host,$<),$(HOST_FLAGS),$(FREESTANDING)) -iquote $(<D) -MF $@.d -MT $@ -fsyntax-only -x c -
+	@echo '#include "$<"' | $(CC) $(if $(findstring tests/host,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+		-iquote $(<D) -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
 packages:

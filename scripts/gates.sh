@@ -1,5 +1,6 @@
 #!/bin/sh
-# gates.sh: what the tree promises of itself, as TAP: pure rooms, headers that stand alone, clean shell, short functions.
+# gates.sh: what the tree promises of itself, as TAP: pure rooms, headers that stand alone, clean shell, short
+# functions.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -81,7 +82,8 @@ headers_alone() {
 }
 
 shell_files() {
-	git ls-files -co --exclude-standard 2> /dev/null > "$gates/files" || find . -type f -not -path './build/*' > "$gates/files"
+	git ls-files -co --exclude-standard 2> /dev/null > "$gates/files" ||
+		find . -type f -not -path './build/*' -not -path './.git/*' > "$gates/files"
 	while IFS= read -r file; do
 		[ -f "$file" ] || continue
 		case $file in

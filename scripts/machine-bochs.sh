@@ -14,8 +14,10 @@ BOCHS_GRACE=5
 machine_options="tick=instruction cpus=$cpus"
 
 machine_check() {
-	command -v "$BOCHS" > /dev/null || die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
-	[ "$memory" -le $BOCHS_MEMORY_MAX ] || die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
+	command -v "$BOCHS" > /dev/null ||
+		die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
+	[ "$memory" -le $BOCHS_MEMORY_MAX ] ||
+		die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
 	[ "$cpus" -le 8 ] || die "$STATUS_USAGE" "--cpus $cpus: 8 is the most that Bochs gives a guest here"
 }
 
@@ -43,7 +45,8 @@ grub_quote() {
 }
 
 grub_image() {
-	command -v grub-mkrescue > /dev/null || die "$STATUS_FAILURE" "the images do not fit a ROM and there is no grub-mkrescue; ./turtles doctor tells what to install"
+	command -v grub-mkrescue > /dev/null ||
+		die "$STATUS_FAILURE" "the images do not fit a ROM, and there is no grub-mkrescue: see ./turtles doctor"
 	mkdir -p "$work/iso/boot/grub"
 	cp "$1" "$work/iso/boot/kernel"
 	{
@@ -127,6 +130,7 @@ close_log() {
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
 machine_run() {
 	open_log
+	: > "$out/machine.log"
 	bochs_configuration > "$work/bochsrc"
 	bochs_commands > "$work/commands"
 	mkfifo "$work/console"
@@ -163,7 +167,7 @@ machine_instructions() {
 machine_complaint() {
 	sed -n '/>>PANIC<< Shutdown port/d
 		s/^0*\([0-9][0-9]*\)p\[\([^] ]*\) *\] >>PANIC<< \(.*\)/the emulator stopped at tick \1: \3/p' \
-		"$out/machine.log" | head -n 1
+		"$out/machine.log" "$work/debugger.txt" | head -n 1
 }
 
 # For each CPU: its number, rip, "guest" (VMX non-root), "root" or "off", the current VMCS. After a timeout.

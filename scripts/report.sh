@@ -86,9 +86,11 @@ write_summary() {
 		printf 'L1: %s%s; L2: %s\n' "$l1_line" "$([ -n "$bare" ] && echo ', on the bare CPU')" "${l2:-of its own}"
 		if [ "$(wc -l < "$out/exits.tsv")" -gt 1 ]; then
 			exits_table
-			echo "An owner is who handled the exit; L0's and L1's instructions are all until the level that exited ran again."
-			printf 'Of them the counting itself took %s instructions per exit.\n' "$(l0_fact accounting_ticks_per_exit)"
-			[ "$cpus" -eq 1 ] || echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
+			echo "The owner handled the exit; L0's and L1's instructions are all until the level that exited ran again."
+			printf 'Of them the counting itself took %s instructions per exit.\n' \
+				"$(l0_fact accounting_ticks_per_exit)"
+			[ "$cpus" -eq 1 ] ||
+				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
 		printf 'verdict: %s after %s instructions\n' "$verdict" "$(machine_instructions)"
 	} > "$out/summary.txt"
@@ -149,7 +151,8 @@ say_timeout() {
 
 # What L0 said on its log when it stopped, in one line: its own words, not its tables.
 l0_complaint() {
-	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^run$tab" -e '^turtles-l0-verdict' | grep -e '^L0[: ]' -e '^L1 ' | head -n 1
+	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^run$tab" -e '^turtles-l0-verdict' |
+		grep -e '^L0[: ]' -e '^L1 ' | head -n 1
 }
 
 # One line on why there is no verdict of success.

@@ -74,7 +74,8 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --count | --module | --append | --set | --timeout | --out)
+		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --count | --module | --append | --set | \
+			--timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -115,14 +116,17 @@ check_l2() {
 	}
 	l2=${l2:-cpuid}
 	for name in $(printf '%s' "$l2" | tr , ' '); do
-		guest_table | cut -f 1 | grep -qx -e "$name" || wrong "no payload is called \"$name\"; there are: $(names guest_table)"
+		guest_table | cut -f 1 | grep -qx -e "$name" ||
+			wrong "no payload is called \"$name\"; there are: $(names guest_table)"
 	done
 }
 
 check() {
 	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
-	[ -e "$root/scripts/machine-$machine.sh" ] || wrong "the machine kind \"$machine\" is not supported; there is: bochs"
-	cpu_table | cut -f 1 | grep -qx -e "$cpu" || wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
+	[ -e "$root/scripts/machine-$machine.sh" ] ||
+		wrong "the machine kind \"$machine\" is not supported; there is: bochs"
+	cpu_table | cut -f 1 | grep -qx -e "$cpu" ||
+		wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
 	number_of_at_least --cpus "$cpus" 1
 	number_of_at_least --memory "$memory" 4
 	number_of_at_least --count "$count" 1

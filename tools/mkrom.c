@@ -83,7 +83,7 @@ static void plan_add(struct plan *plan, const char *name, const void *data, u64 
 	if (plan->count == SEGMENTS_MAX)
 		fail(STATUS_ERROR, "%s: more than %d segments and modules", name, SEGMENTS_MAX);
 	if (address < MIB(1) || end < address || end > GIB(4))
-		fail(STATUS_ERROR, "%s: asks to be loaded at %#llx to %#llx: link it at 1 MiB or above, below 4 GiB",
+		fail(STATUS_ERROR, "%s: asks to be loaded at %#llx to %#llx: link it between 1 MiB and 4 GiB",
 		     name, (unsigned long long)address, (unsigned long long)end);
 	plan->segments[plan->count].data = data;
 	plan->segments[plan->count].address = address;
@@ -91,6 +91,11 @@ static void plan_add(struct plan *plan, const char *name, const void *data, u64 
 	plan->segments[plan->count++].clear = clear;
 	if (end > plan->memory_end)
 		plan->memory_end = end;
+}
+
+static bool header_valid(const struct multiboot_header *header)
+{
+	return header->magic == MULTIBOOT_HEADER_MAGIC && header->magic + header->flags + header->checksum == 0;
 }
 
 static size_t find_header(const struct blob *kernel, struct multiboot_header *header)
@@ -103,7 +108,7 @@ static size_t find_header(const struct blob *kernel, struct multiboot_header *he
 
 		memset(header, 0, sizeof(*header));
 		memcpy(header, kernel->data + at, left < sizeof(*header) ? left : sizeof(*header));
-		if (header->magic == MULTIBOOT_HEADER_MAGIC && header->magic + header->flags + header->checksum == 0)
+		if (header_valid(header))
 			return at;
 	}
 	fail(STATUS_ERROR, "%s: no multiboot 1 header in its first 8 KiB: not an image that can be booted",
@@ -111,18 +116,20 @@ static size_t find_header(const struct blob *kernel, struct multiboot_header *he
 }
 
 /* The header itself says where its file goes (the "a.out kludge"). */
-static void plan_by_addresses(struct plan *plan, const struct blob *kernel, const struct multiboot_header *h, size_t at)
+static void plan_by_addresses(struct plan *plan, const struct blob *kernel, const struct multiboot_header *h,
+			      size_t at)
 {
 	u64 before = (u64)h->header_addr - h->load_addr;
 	u64 offset, size, clear = 0;
 
 	if (h->header_addr < h->load_addr || before > at)
-		fail(STATUS_ERROR, "%s: its multiboot header's addresses contradict each other", kernel->name);
+		fail(STATUS_ERROR, "%s: the addresses in its multiboot header contradict each other",
+		     kernel->name);
 	offset = at - before;
 	size = kernel->size - offset;
 	if (h->load_end_addr) {
 		if (h->load_end_addr < h->load_addr || h->load_end_addr - h->load_addr > size)
-			fail(STATUS_ERROR, "%s: cut short: its multiboot header asks for more than the file has",
+			fail(STATUS_ERROR, "%s: cut short: its multiboot header asks for more than it has",
 			     kernel->name);
 		size = h->load_end_addr - h->load_addr;
 	}
@@ -175,7 +182,7 @@ static Elf64_Ehdr elf_header(const struct blob *kernel)
 		fail(STATUS_ERROR, "%s: an ELF file for another processor", kernel->name);
 	if (wide.e_phentsize < phentsize || wide.e_phoff > kernel->size ||
 	    (u64)wide.e_phnum * wide.e_phentsize > kernel->size - wide.e_phoff)
-		fail(STATUS_ERROR, "%s: cut short: its ELF program headers are not in the file", kernel->name);
+		fail(STATUS_ERROR, "%s: cut short: its ELF program headers lie beyond its end", kernel->name);
 	return wide;
 }
 
@@ -189,9 +196,11 @@ static void plan_elf(struct plan *plan, const struct blob *kernel)
 
 		if (p.p_type != PT_LOAD || !p.p_memsz)
 			continue;
-		if (p.p_filesz > p.p_memsz || p.p_offset > kernel->size || p.p_filesz > kernel->size - p.p_offset)
-			fail(STATUS_ERROR, "%s: cut short: its segments are not all in the file", kernel->name);
-		plan_add(plan, kernel->name, kernel->data + p.p_offset, p.p_paddr, p.p_filesz, p.p_memsz - p.p_filesz);
+		if (p.p_filesz > p.p_memsz || p.p_offset > kernel->size ||
+		    p.p_filesz > kernel->size - p.p_offset)
+			fail(STATUS_ERROR, "%s: cut short: a segment lies beyond its end", kernel->name);
+		plan_add(plan, kernel->name, kernel->data + p.p_offset, p.p_paddr, p.p_filesz,
+			 p.p_memsz - p.p_filesz);
 		if (e.e_entry >= p.p_vaddr && e.e_entry - p.p_vaddr < p.p_memsz)
 			plan->entry = e.e_entry - p.p_vaddr + p.p_paddr;
 	}
@@ -205,19 +214,19 @@ static void plan_kernel(struct plan *plan, const struct blob *kernel)
 	size_t at = find_header(kernel, &header);
 
 	if (header.flags & (MULTIBOOT_HEADER_UNSUPPORTED | MULTIBOOT_HEADER_VIDEO))
-		fail(STATUS_NEEDS_GRUB, "%s: its multiboot header asks for more than memory and modules (flags %#x)",
+		fail(STATUS_NEEDS_GRUB, "%s: its multiboot header asks for more than the ROM gives (flags %#x)",
 		     kernel->name, header.flags);
 	if (header.flags & MULTIBOOT_HEADER_ADDRESSES)
 		plan_by_addresses(plan, kernel, &header, at);
 	else if (kernel->size > SELFMAG && !memcmp(kernel->data, ELFMAG, SELFMAG))
 		plan_elf(plan, kernel);
 	else
-		fail(STATUS_ERROR, "%s: neither an ELF file nor load addresses in its multiboot header", kernel->name);
+		fail(STATUS_ERROR, "%s: neither an ELF file nor load addresses in its header", kernel->name);
 }
 
 /* The block at ROM_INFO_ADDRESS as it grows: struct rom_info, the module table, the strings. */
 struct info_block {
-	u8 *data;
+	void *data;
 	u32 size;
 };
 
@@ -229,7 +238,7 @@ static u32 info_string(struct info_block *block, const char *string)
 	if (length > ROM_INFO_LIMIT - ROM_INFO_ADDRESS - at)
 		fail(STATUS_ERROR, "the command lines are too long: %u bytes is the limit",
 		     ROM_INFO_LIMIT - ROM_INFO_ADDRESS);
-	memcpy(block->data + at, string, length);
+	memcpy((u8 *)block->data + at, string, length);
 	block->size += length;
 	return ROM_INFO_ADDRESS + at;
 }
@@ -252,8 +261,8 @@ static void fill_mmap(struct multiboot_mmap_entry *mmap)
 /* Places the modules above all that the kernel takes, and tells of them. */
 static void plan_modules(struct plan *plan, struct info_block *block, unsigned count, char **arguments)
 {
-	struct rom_info *rom = (struct rom_info *)block->data;
-	struct multiboot_module *table = (struct multiboot_module *)(block->data + block->size);
+	struct rom_info *rom = block->data;
+	struct multiboot_module *table = (void *)((u8 *)block->data + block->size);
 
 	rom->info.mods_count = count;
 	rom->info.mods_addr = ROM_INFO_ADDRESS + block->size;
@@ -272,7 +281,7 @@ static void plan_modules(struct plan *plan, struct info_block *block, unsigned c
 static void plan_info(struct plan *plan, const char *cmdline, unsigned modules, char **arguments)
 {
 	struct info_block block = { allocate(ROM_INFO_LIMIT - ROM_INFO_ADDRESS), sizeof(struct rom_info) };
-	struct rom_info *rom = (struct rom_info *)block.data;
+	struct rom_info *rom = block.data;
 
 	rom->info.flags = MULTIBOOT_INFO_MEMORY | MULTIBOOT_INFO_CMDLINE | MULTIBOOT_INFO_MODS |
 			  MULTIBOOT_INFO_MMAP | MULTIBOOT_INFO_LOADER_NAME;
@@ -321,14 +330,15 @@ static u32 rom_size(const char *kernel, u64 archive_size)
 
 static void write_rom(const char *out, const char *kernel, const struct blob *loader, const struct plan *plan)
 {
-	struct rom_archive *archive = allocate(sizeof(*archive) + SEGMENTS_MAX * sizeof(archive->segments[0]));
+	size_t head = sizeof(struct rom_archive) + plan->count * sizeof(struct rom_segment);
+	struct rom_archive *archive = allocate(head);
 	u32 size = rom_size(kernel, place(plan, archive));
 	u32 base = GIB(4) - size;
 	u8 *rom = allocate(size);
 	FILE *f;
 
 	memset(rom, 0xff, size);
-	memcpy(rom, archive, sizeof(*archive) + plan->count * sizeof(archive->segments[0]));
+	memcpy(rom, archive, head);
 	for (unsigned i = 0; i < plan->count; i++)
 		memcpy(rom + archive->segments[i].offset, plan->segments[i].data, plan->segments[i].size);
 	memcpy(rom + size - LOADER_SIZE, loader->data, LOADER_SIZE);

@@ -4,14 +4,14 @@
 . "$(dirname "$0")/lib.sh"
 
 stood() {
-	status_is 124 && one_error "timeout after 1 s: cpu 0 at rip 0x[0-9a-f]* in $1"
+	status_is 124 && one_error "timeout after 2 s: cpu 0 at rip 0x[0-9a-f]* in $1"
 }
 
 # interrupted SIGNAL: sends it to a run and, as a terminal does, to all of the run's own group.
 interrupted() {
 	rm -rf "$out"
 	status=0
-	timeout -s "$1" -k 10 1 "$root/turtles" run --bare --l1 "$images/hang.elf" --out "$out" \
+	timeout -s "$1" -k 10 2 "$root/turtles" run --bare --l1 "$images/hang.elf" --out "$out" \
 		> "$folder/stdout" 2> "$folder/stderr" || status=$?
 	# timeout's own status; that of a killing with -k is 137
 	status_is 124 && nothing_left && grep -q 'now hanging' "$out/console.txt"
@@ -21,7 +21,7 @@ interrupted() {
 terminated() {
 	rm -rf "$out"
 	"$root/turtles" run --bare --l1 "$images/hang.elf" --out "$out" > "$folder/stdout" 2> "$folder/stderr" &
-	sleep 1
+	sleep 2
 	kill -TERM $!
 	status=0
 	wait $! || status=$?
@@ -34,22 +34,22 @@ two_cpus() {
 
 plan 15
 
-run --bare --l1 "$images/hang.elf" --timeout 1
+run --bare --l1 "$images/hang.elf" --timeout 2
 ok "a hanging L1 on the bare CPU, with the symbol it hangs at" stood 'L1 (hanging+0 in hang.elf)'
 ok "its console is there" grep -qx 'now hanging' "$out/console.txt"
 ok "run.tsv says timeout" fact_is verdict timeout
 ok "nothing is left of it" nothing_left
 
-run --bare --l1 "$images/hang.elf" --timeout 1 --cpus 2
+run --bare --l1 "$images/hang.elf" --timeout 2 --cpus 2
 ok "each CPU is told of" two_cpus
 
-run --l1 "$images/hang.elf" --timeout 1
+run --l1 "$images/hang.elf" --timeout 2
 ok "a hanging L1 on L0" stood 'L1 (hanging+0 in hang.elf)'
 ok "nothing is left of it" nothing_left
 
-run --bare --l2 hang --timeout 1
+run --bare --l2 hang --timeout 2
 ok "a hanging L2 on the bare CPU" stood L2
-run --l2 hang --timeout 1
+run --l2 hang --timeout 2
 ok "a hanging L2 of an L1 on L0" stood L2
 ok "nothing is left of it" nothing_left
 

@@ -1,7 +1,7 @@
 /*
- * Prints all that multiboot told it, checks what can be checked, and ends with the verdict of that: its own .bss
- * is zero, its modules lie page-aligned above it, in memory that the map calls RAM. Two loaders that tell the same
- * get the same console.
+ * Prints all that multiboot told it, checks what can be checked, and ends with the verdict of that: its own
+ * .bss is zero, its modules lie page-aligned above it, in memory that the map calls RAM. Two loaders that tell
+ * the same get the same console.
  */
 #include "insn.h"
 #include "multiboot.h"

@@ -1,4 +1,4 @@
-/* A raw file that says itself, in its multiboot header, where it is loaded; it checks that its .bss is clear. */
+/* A raw file whose multiboot header says where it is loaded; it checks that its .bss is clear. */
 #define MULTIBOOT_FLAGS 0x10003
 #define IMAGE_BSS 0x100000
 #include "image.h"
