@@ -180,21 +180,24 @@ static void map_ram(void)
 			at = map_at(at);
 }
 
+/* Tables for all of RAM in 4 KiB pages, which watches may ask for, and for devices. */
+static u64 table_count(u64 ram_bytes)
+{
+	return SPARE_TABLES + ram_bytes / GIB(1) + ram_bytes / MIB(2);
+}
+
 u64 l1_memory_pages(u64 ram_bytes)
 {
-	u64 tables = SPARE_TABLES + ram_bytes / GIB(1) + (options.ept01_large_pages ? 0 : ram_bytes / MIB(2));
+	u64 tables = table_count(ram_bytes);
 
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1;
 }
 
 void l1_memory_init(const struct boot_info *boot)
 {
-	u64 tables = SPARE_TABLES + boot->ram_bytes / GIB(1) +
-		     (options.ept01_large_pages ? 0 : boot->ram_bytes / MIB(2));
-
 	hole = address_space_end() - PAGE_SIZE;
 	lay_out(boot);
-	page_stack_init(&stack01, &pages01, (unsigned)tables);
+	page_stack_init(&stack01, &pages01, (unsigned)table_count(boot->ram_bytes));
 	ept01_root = pages01.allocate(pages01.context);
 	eptp01 = ept01_root | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;
 	map_ram();

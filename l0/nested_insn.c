@@ -245,18 +245,24 @@ static void fetch_if_stale(struct cpu *cpu, u64 encoding)
 #define INFO_REGISTER1(i) ((enum gpr)((i) >> 3 & 0xf))
 #define INFO_REGISTER2(i) ((enum gpr)((i) >> 28 & 0xf))
 
+/* VMREAD and VMWRITE: what comes before their operands. */
+static bool may_access_fields(struct cpu *cpu)
+{
+	if (!may_execute(cpu))
+		return false;
+	if (UNLIKELY(!cpu->nested.current))
+		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+	return cpu->nested.current != NULL;
+}
+
 void nested_vmread_exit(struct cpu *cpu)
 {
 	u32 information, number = 0;
 	u64 encoding, value = 0;
 	enum vmx_outcome outcome;
 
-	if (!may_execute(cpu))
+	if (!may_access_fields(cpu))
 		return;
-	if (UNLIKELY(!cpu->nested.current)) {
-		nested_complete(cpu, VMX_FAIL_INVALID, 0);
-		return;
-	}
 	information = (u32)vmread(ENC_vm_exit_instruction_information);
 	encoding = register_value(cpu, INFO_REGISTER2(information));
 	fetch_if_stale(cpu, encoding);
@@ -278,12 +284,8 @@ void nested_vmwrite_exit(struct cpu *cpu)
 	u64 encoding, value = 0;
 	enum vmx_outcome outcome;
 
-	if (!may_execute(cpu))
+	if (!may_access_fields(cpu))
 		return;
-	if (UNLIKELY(!cpu->nested.current)) {
-		nested_complete(cpu, VMX_FAIL_INVALID, 0);
-		return;
-	}
 	information = (u32)vmread(ENC_vm_exit_instruction_information);
 	encoding = register_value(cpu, INFO_REGISTER2(information));
 	if (LIKELY(information & INFO_IS_REGISTER)) {
