@@ -21,7 +21,7 @@ has_header_only() {
 	[ "$(wc -l < "$out/exits.tsv")" -eq 1 ] && grep -q "^from${tab}reason${tab}owner${tab}count" "$out/exits.tsv"
 }
 
-plan 30
+plan 32
 
 run --bare --l1 "$images/hello.elf"
 ok "an image that succeeds" status_is 0
@@ -93,3 +93,6 @@ head -c 2089000 /dev/zero > "$folder/most"
 run --bare --l1 "$images/kludge.bin" --module "$folder/most" --memory 4
 ok "a few bytes more do not" status_is 1
 ok "the loader says so" grep -qx 'rom: the image and its modules need more memory than the machine has' "$out/console.txt"
+run --l1 "$images/info.elf" --append 'some words' --module "$folder/big" --set vpid02=off
+ok "L0 and an L1 with a big module, through GRUB" status_is 0
+ok "L0's switches come that way, too" fact_is switch.vpid02 off
