@@ -9,7 +9,7 @@
 #define LMSW_BITS (CR0_PE | CR0_MP | CR0_EM | CR0_TS)
 enum cr_access { CR_MOV_TO, CR_MOV_FROM, CR_CLTS, CR_LMSW };
 
-static u64 mov_source(struct cpu *cpu, u64 qualification)
+u64 cr_mov_source(const struct cpu *cpu, u64 qualification)
 {
 	enum gpr gpr = CR_GPR(qualification);
 	u64 value = gpr == GPR_rsp ? vmread(ENC_guest_rsp) : cpu->gpr[gpr];
@@ -65,9 +65,9 @@ void l1_cr_exit(struct cpu *cpu)
 	if (l1_cpl() != 0 && CR_ACCESS(qualification) == CR_MOV_TO)
 		inject_gp();
 	else if (CR_ACCESS(qualification) == CR_MOV_TO && cr == 0)
-		to_cr0(cpu, mov_source(cpu, qualification));
+		to_cr0(cpu, cr_mov_source(cpu, qualification));
 	else if (CR_ACCESS(qualification) == CR_MOV_TO && cr == 4)
-		to_cr4(cpu, mov_source(cpu, qualification));
+		to_cr4(cpu, cr_mov_source(cpu, qualification));
 	else if (CR_ACCESS(qualification) == CR_LMSW)
 		to_cr0(cpu, (l1_cr0() & ~LMSW_BITS) | (CR_LMSW_SOURCE(qualification) & LMSW_BITS));
 	else

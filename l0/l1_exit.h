@@ -65,6 +65,8 @@ void l1_wrmsr_exit(struct cpu *cpu);
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
 void l1_cr_exit(struct cpu *cpu);
+/* The value that the MOV to a control register at hand writes, whoever executes it. */
+u64 cr_mov_source(const struct cpu *cpu, u64 qualification);
 void l1_io_exit(struct cpu *cpu);
 void l1_xsetbv_exit(struct cpu *cpu);
 void l1_invd_exit(struct cpu *cpu);

@@ -101,6 +101,16 @@ void nested_resume(struct cpu *cpu, u64 qualification)
 		vmwrite(ENC_ept_pointer, slot->eptp02 = nested_eptp02(cpu, slot));
 }
 
+/* What the instruction that exited would have written, where that decides whose the exit is. */
+static u64 exit_operand(const struct cpu *cpu, u32 reason, u64 qualification)
+{
+	if (reason == REASON_control_register_access)
+		return cr_mov_source(cpu, qualification);
+	if (reason == REASON_xsaves || reason == REASON_xrstors)
+		return cpu->gpr[GPR_rdx] << 32 | (u32)cpu->gpr[GPR_rax];
+	return 0;
+}
+
 static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *vmcs12)
 {
 	return (struct exit_event){
@@ -110,6 +120,7 @@ static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *
 		.instruction_information = (u32)vmcs12_get(vmcs12, F_vm_exit_instruction_information),
 		.qualification = vmcs12_get(vmcs12, F_exit_qualification),
 		.msr = (u32)cpu->gpr[GPR_rcx],
+		.operand = exit_operand(cpu, (u32)vmcs12_get(vmcs12, F_exit_reason), vmcs12_get(vmcs12, F_exit_qualification)),
 	};
 }
 
