@@ -155,7 +155,10 @@ enum vm_instruction_error {
 /* What a VMX instruction may end in; SDM "Conventions" of the VMX instruction reference. */
 enum vmx_outcome { VMX_SUCCEED, VMX_FAIL_INVALID, VMX_FAIL_VALID };
 
-/* Qualification of an entry failure due to invalid guest state; SDM "VM-Entry Failures During or After Loading Guest State". */
+/*
+ * Qualification of an entry failure due to invalid guest state; SDM "VM-Entry Failures During or After Loading Guest
+ * State".
+ */
 enum entry_failure_qualification {
 	ENTRY_FAIL_general = 0,
 	ENTRY_FAIL_pdpte = 2,

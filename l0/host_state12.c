@@ -70,7 +70,10 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct left_by_l2 *left
 	vmwrite(ENC_guest_ia32_pat, controls & EXIT_load_ia32_pat ? get(vmcs12, F_host_ia32_pat) : left->pat);
 }
 
-/* With EPT the CPU takes a PAE guest's PDPTEs from the VMCS, so L0 loads them for L1; SDM "Loading Page-Directory-Pointer-Table Entries". */
+/*
+ * With EPT the CPU takes a PAE guest's PDPTEs from the VMCS, so L0 loads them for L1; SDM "Loading
+ * Page-Directory-Pointer-Table Entries".
+ */
 static bool load_pdptes(const struct vmcs12 *vmcs12, bool long_mode)
 {
 	u64 pdpte[PDPTES];

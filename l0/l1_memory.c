@@ -165,7 +165,7 @@ static u64 map_at(u64 address10)
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
-		/* Nothing is lost: what L1 uses comes back page by page, and watches are set again at the next entry. */
+		/* Nothing is lost: what L1 uses comes back page by page, watches at the next entry. */
 		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
 	}

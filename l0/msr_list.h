@@ -1,4 +1,6 @@
-/* L1's MSR load and store lists, worked through by L0. SDM "VM-Entry Controls for MSRs", "VM-Exit Controls for MSRs". */
+/*
+ * L1's MSR load and store lists, worked through by L0. SDM "VM-Entry Controls for MSRs", "VM-Exit Controls for MSRs".
+ */
 #ifndef TURTLES_MSR_LIST_H
 #define TURTLES_MSR_LIST_H
 

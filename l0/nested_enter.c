@@ -240,7 +240,8 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	u32 failed;
 
-	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address), (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
+	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
+			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
 		return;
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
 }

@@ -120,7 +120,8 @@ static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *
 		.instruction_information = (u32)vmcs12_get(vmcs12, F_vm_exit_instruction_information),
 		.qualification = vmcs12_get(vmcs12, F_exit_qualification),
 		.msr = (u32)cpu->gpr[GPR_rcx],
-		.operand = exit_operand(cpu, (u32)vmcs12_get(vmcs12, F_exit_reason), vmcs12_get(vmcs12, F_exit_qualification)),
+		.operand = exit_operand(cpu, (u32)vmcs12_get(vmcs12, F_exit_reason),
+					vmcs12_get(vmcs12, F_exit_qualification)),
 	};
 }
 

@@ -46,7 +46,8 @@ static bool may_execute(struct cpu *cpu)
 static struct vmx_operand decode(struct cpu *cpu)
 {
 	cpu->gpr[GPR_rsp] = vmread(ENC_guest_rsp);
-	return operand_decode((u32)vmread(ENC_vm_exit_instruction_information), vmread(ENC_exit_qualification), cpu->gpr);
+	return operand_decode((u32)vmread(ENC_vm_exit_instruction_information), vmread(ENC_exit_qualification),
+			      cpu->gpr);
 }
 
 static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, void *to, unsigned size)

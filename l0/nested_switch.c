@@ -29,7 +29,8 @@ void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_
 	flush_l1_if_l2_has_no_vpid(slot);
 	cpu->level = LEVEL_1;
 	cpu->launch = false;
-	if (!msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address), (u32)field12(slot, F_vm_exit_msr_load_count), NULL))
+	if (!msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address),
+			   (u32)field12(slot, F_vm_exit_msr_load_count), NULL))
 		exit_unexpected(cpu, "VMX abort: L1's VM-exit MSR-load list cannot be loaded");
 }
 

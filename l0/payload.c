@@ -67,7 +67,8 @@ static u8 *destination(struct image *image, u64 address, u64 size)
 	u8 *to = address + size >= address && address + size <= image->floor ? l1_pointer(address, size) : NULL;
 
 	if (!to)
-		l0_refuse("L1's image wants memory at %lx to %lx, but L1 has none free there; give the machine more memory",
+		l0_refuse("L1's image wants memory at %lx to %lx, but L1 has none free there; "
+			  "give the machine more memory",
 			  address, (address + size));
 	if (address + size > image->top)
 		image->top = address + size;

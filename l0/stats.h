@@ -35,7 +35,7 @@ struct stats {
 	u64 *caused;
 	u64 cause_l0_ticks, cause_l1_ticks; /* the totals when it was opened */
 
-	/* What lies between the reading of the TSC and the transition, in ticks; 0 where a tick is not an instruction. */
+	/* What lies between the reading of the TSC and the transition; 0 where a tick is not an instruction. */
 	u64 correction;
 	u64 accounting_ticks; /* what counting one exit itself costs, measured at start */
 };

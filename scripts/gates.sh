@@ -14,6 +14,7 @@ MACHINE_INSTRUCTIONS="cli|sti|hlt|clts|in|out|(in|out)s[bwl]|s[gil]dt|l[gil]dt|l
 |rdmsr|wrmsr|rdpmc|rdtscp?|cpuid|swapgs|sys(call|ret|enter|exit)l?q?|iretq?|int3?|xsetbv|xgetbv|mwait|monitor|ud2\
 |vm(call|clear|func|launch|resume|ptrld|ptrst|read|write|xoff|xon)q?|inv(ept|vpid)|(rd|wr)(fs|gs)base|rdrand|rdseed"
 FUNCTION_LINES=60
+LINE_COLUMNS=120
 ONE_IN=60
 
 number=0
@@ -122,6 +123,15 @@ short_functions() {
 	}'
 }
 
+# With tabs of 8 columns.
+short_lines() {
+	find include lib l0 vmcs_shadow ept_merge l1 boot tools tests \( -name "*.[chS]" -o -name "*.def" \) |
+		while IFS= read -r file; do
+			expand -t 8 "$file" | awk -v file="$file" -v limit=$LINE_COLUMNS \
+				'length($0) > limit { printf "%s:%d: %d columns\n", file, FNR, length($0); bad = 1 } END { exit bad }'
+		done | (! grep .)
+}
+
 tell_lengths() {
 	functions | sort -n | awk '{ length_of[NR] = $1 }
 	END { printf "# %d functions: median %d lines, nine in ten up to %d, longest %d\n",
@@ -130,7 +140,7 @@ tell_lengths() {
 
 gates=$(mktemp -d)
 trap 'rm -rf "$gates"' EXIT
-echo 1..8
+echo 1..9
 gate "pure rooms import nothing but each other and memory functions" pure_imports
 gate "pure rooms have no mutable data" pure_state
 gate "pure rooms have no instruction that reaches for the machine" pure_instructions
@@ -139,4 +149,5 @@ gate "each header compiles alone" headers_alone
 gate "shellcheck has nothing to say" shell_clean
 gate "the shell is POSIX" shell_posix
 gate "hardly a function is longer than $FUNCTION_LINES lines" short_functions
+gate "no line is longer than $LINE_COLUMNS columns" short_lines
 tell_lengths
