@@ -29,6 +29,7 @@ static u64 l1_address(u64 host)
 	l0_panic("host address %lx is not in L1's memory", host);
 }
 
+/* Empty modules have nothing to be moved. */
 static struct boot_module *highest_below(struct boot_info *boot, u64 limit)
 {
 	struct boot_module *found = NULL;
@@ -36,7 +37,8 @@ static struct boot_module *highest_below(struct boot_info *boot, u64 limit)
 	for (unsigned i = 0; i < boot->module_count; i++) {
 		struct boot_module *module = &boot->module[i];
 
-		if (module->end <= limit && (!found || module->start > found->start))
+		if (module->start < module->end && module->end <= limit &&
+		    (!found || module->start > found->start))
 			found = module;
 	}
 	return found;
@@ -276,6 +278,8 @@ struct payload payload_load(struct boot_info *boot)
 
 	if (!boot->module_count)
 		l0_refuse("no L1: L0's first module must be L1's multiboot image");
+	if (boot->module[0].start == boot->module[0].end)
+		l0_refuse("L1's image is empty");
 	image.floor = l1_address(move_modules_up(boot));
 	image.bytes = direct(boot->module[0].start);
 	image.size = boot->module[0].end - boot->module[0].start;
