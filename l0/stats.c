@@ -121,6 +121,8 @@ void stats_print(void)
 {
 	struct stats *s = &cpus[0]->stats;
 
+	if (!cpu_count)
+		return; /* L0 has not come that far */
 	for (unsigned i = 0; i < cpu_count; i++)
 		flush_running(cpus[i]);
 	if (s->cause)
