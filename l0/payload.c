@@ -26,7 +26,7 @@ static u64 l1_address(u64 host)
 	for (unsigned i = 0; i < count; i++, region++)
 		if (region->ram && host >= region->host && host - region->host < region->end - region->start)
 			return region->start + (host - region->host);
-	l0_panic("host address %lx is not in L1's memory", host);
+	l0_refuse("L1's image and modules do not fit its memory; give the machine more memory");
 }
 
 /* Empty modules have nothing to be moved. */
