@@ -224,6 +224,7 @@ enum invvpid_type {
 	INVVPID_single_context = 1,
 	INVVPID_all_contexts = 2,
 	INVVPID_single_context_retaining_globals = 3,
+	INVALIDATION_TYPES = 4, /* of the two */
 };
 
 /* An entry of an MSR load or store list; SDM "VM-Exit Controls for MSRs". */

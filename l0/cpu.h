@@ -27,7 +27,6 @@ struct cpu {
 	u64 vmcs01; /* host physical */
 	u64 tsc_offset01;
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
-	u64 apic_base;
 	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
 
 	struct nested nested;
@@ -37,7 +36,7 @@ struct cpu {
 extern struct cpu *cpus[MAX_CPUS];
 extern unsigned cpu_count;
 
-/* What the CPU offers, probed once at start; l0/vmcs01.c. */
+/* What the CPU offers, probed once at start. main.c */
 extern struct vmx_capabilities host_caps;
 
 /*

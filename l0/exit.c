@@ -47,16 +47,27 @@ static void l1_exit(struct cpu *cpu, u32 reason)
 	l1_handler[reason](cpu);
 }
 
-/* An NMI that hit L0 instead of the guest goes to the guest, if none is blocked or waiting there. */
+/* Does the guest that runs next hold back an NMI? With virtual NMIs the blocking is of L1's own making. */
+static bool nmi_is_blocked(const struct cpu *cpu, bool exits)
+{
+	u64 blocking = INTERRUPTIBILITY_mov_ss;
+
+	if (!exits || !(cpu->nested.current->vmcs12.value[F_pin_based_controls] & PIN_virtual_nmis))
+		blocking |= INTERRUPTIBILITY_nmi;
+	return vmread(ENC_guest_interruptibility_state) & blocking ||
+	       vmread(ENC_vm_entry_interruption_information) & INTR_VALID;
+}
+
+/* An NMI that hit L0 instead of the guest goes to the guest; if that cannot take it now, at a later entry. */
 static void pass_on_nmi(struct cpu *cpu)
 {
-	u64 blocking = INTERRUPTIBILITY_nmi | INTERRUPTIBILITY_mov_ss;
+	bool exits = cpu->level == LEVEL_2 &&
+		     cpu->nested.current->vmcs12.value[F_pin_based_controls] & PIN_nmi_exiting;
 
-	if (vmread(ENC_guest_interruptibility_state) & blocking ||
-	    vmread(ENC_vm_entry_interruption_information) & INTR_VALID)
+	if (nmi_is_blocked(cpu, exits))
 		return;
 	cpu->nmi_pending = false;
-	if (cpu->level == LEVEL_2 && cpu->nested.current->vmcs12.value[F_pin_based_controls] & PIN_nmi_exiting)
+	if (exits)
 		nested_reflect_nmi(cpu);
 	else
 		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);

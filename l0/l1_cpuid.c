@@ -8,12 +8,12 @@
 #define EBX7_INTEL_PT BIT(25)
 #define ECX7_OSPKE BIT(4)
 
-/* OSXSAVE mirrors CR4.OSXSAVE of L1, not of L0; SDM "CPUID". */
+/* OSXSAVE mirrors CR4.OSXSAVE of L1, not of L0; SDM "CPUID". SMX is not offered. */
 static inline void leaf_features(struct cpuid_result *r)
 {
 	bool osxsave = vmread(ENC_guest_cr4) & CR4_OSXSAVE;
 
-	r->ecx = (r->ecx & ~(u32)CPUID1_ECX_OSXSAVE) | (u32)CPUID1_ECX_HYPERVISOR |
+	r->ecx = (r->ecx & ~(u32)(CPUID1_ECX_OSXSAVE | CPUID1_ECX_SMX)) | (u32)CPUID1_ECX_HYPERVISOR |
 		 (osxsave ? (u32)CPUID1_ECX_OSXSAVE : 0);
 }
 

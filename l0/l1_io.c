@@ -62,13 +62,33 @@ static void write_accumulator(u64 *rax, u32 value, unsigned size)
 		*rax = (*rax & ~BITS(8 * size - 1, 0)) | value;
 }
 
-/* One element of INS or OUTS; a REP runs the instruction again until its count is used up. */
-static bool string_element(struct cpu *cpu, u64 qualification)
+/* The part of a register that this INS or OUTS uses; SDM "Format of the VM-Exit Instruction-Information Field ...". */
+static u64 address_mask(void)
+{
+	switch (vmread(ENC_vm_exit_instruction_information) >> 7 & 7) {
+	case 0:
+		return BITS(15, 0);
+	case 1:
+		return BITS(31, 0);
+	default:
+		return ~0ull;
+	}
+}
+
+/* As instructions do: 16 bits keep the rest of the register, 32 bits clear it. */
+static void add_to_register(u64 *gpr, u64 by, u64 mask)
+{
+	u64 kept = mask == BITS(15, 0) ? *gpr & ~mask : 0;
+
+	*gpr = kept | ((*gpr + by) & mask);
+}
+
+/* One element of INS or OUTS. */
+static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 {
 	unsigned size = IO_SIZE(qualification);
 	bool in = qualification & IO_IN;
 	u64 linear = vmread(ENC_guest_linear_address);
-	u64 *index = &cpu->gpr[in ? GPR_rdi : GPR_rsi];
 	u32 value = 0;
 
 	if (!in && !l1_read_linear(cpu, linear, &value, size))
@@ -76,8 +96,27 @@ static bool string_element(struct cpu *cpu, u64 qualification)
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
 	if (in && !l1_write_linear(cpu, linear, &value, size))
 		return false;
-	*index += vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size;
+	add_to_register(&cpu->gpr[in ? GPR_rdi : GPR_rsi],
+			vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size, mask);
 	return true;
+}
+
+/* A REP runs the instruction again until its count is used up. */
+static void string_exit(struct cpu *cpu, u64 qualification)
+{
+	u64 mask = address_mask(), *count = &cpu->gpr[GPR_rcx];
+	bool repeats = qualification & IO_REP;
+
+	if (cpu->level == LEVEL_2)
+		exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
+	if (!(repeats && !(*count & mask))) {
+		if (!string_element(cpu, qualification, mask))
+			return;
+		if (repeats)
+			add_to_register(count, -1ull, mask);
+	}
+	if (!repeats || !(*count & mask))
+		l1_skip_instruction();
 }
 
 void l1_io_exit(struct cpu *cpu)
@@ -87,14 +126,7 @@ void l1_io_exit(struct cpu *cpu)
 	u32 value;
 
 	if (qualification & IO_STRING) {
-		if (cpu->level == LEVEL_2)
-			exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
-		if (qualification & IO_REP && cpu->gpr[GPR_rcx] == 0) {
-			l1_skip_instruction();
-			return;
-		}
-		if (string_element(cpu, qualification) && !(qualification & IO_REP && --cpu->gpr[GPR_rcx]))
-			l1_skip_instruction();
+		string_exit(cpu, qualification);
 		return;
 	}
 	value = access_ports(cpu, IO_PORT(qualification), size, qualification & IO_IN, (u32)cpu->gpr[GPR_rax]);

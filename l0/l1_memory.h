@@ -6,7 +6,8 @@
 #include "ept_merge/ept_entry.h"
 #include "nested.h"
 
-#define L1_REGIONS 80
+/* Each range of the boot loader can cut two, and so can what L0 lays over them. */
+#define L1_REGIONS (2 * BOOT_RANGES + 8)
 
 struct l1_region {
 	u64 start, end; /* L1-physical */

@@ -104,7 +104,7 @@ void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 /* nested_ept.c */
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
-/* The EPTP for vmcs02 as vmcs12 stands; 0 and *field if L1 named tables that cannot be. */
+/* The EPTP for vmcs02 as vmcs12 stands, checked before; what was dropped from its tables is gone from the TLB too. */
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 /* INVVPID by L1, its operands checked. */

@@ -42,12 +42,12 @@ static void refresh(struct vmcs_slot *slot, enum merged_page page)
 		slot->holds01[page] = true;
 		return;
 	}
-	slot->holds01[page] = false;
-	if (LIKELY(watch->armed && watch->address10 == address10))
+	if (LIKELY(watch->armed && watch->address10 == address10 && !slot->holds01[page]))
 		return;
 	if (options.bitmap_cache && cpu_count == 1 && l1_pointer(address10, PAGE_SIZE))
 		watch_arm(watch, address10);
 	merge_page(slot, page, address10);
+	slot->holds01[page] = false;
 }
 
 void nested_bitmaps_refresh(struct vmcs_slot *slot)

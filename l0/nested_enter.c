@@ -45,8 +45,11 @@ static void plan_exit_state(struct vmcs_slot *slot)
 	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
 		field_set_unite(exit12 & switched[i].save ? &slot->stale_at_exit : &slot->always_dirty,
 				&switched[i].fields.set);
-	if (!(exit12 & EXIT_save_vmx_preemption_timer_value))
+	if (!(exit12 & EXIT_save_vmx_preemption_timer_value) &&
+	    field12(slot, F_pin_based_controls) & PIN_activate_vmx_preemption_timer) {
 		field_set_remove(&slot->stale_at_exit, F_vmx_preemption_timer_value);
+		field_set_add(&slot->always_dirty, F_vmx_preemption_timer_value);
+	}
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		slot->stale_at_exit.word[i] &= host_caps.fields.word[i];
 }
@@ -155,17 +158,17 @@ static struct merge_input merge_input(struct cpu *cpu, struct vmcs_slot *slot)
 }
 
 /* What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. */
-static void add_inherited(struct vmcs_slot *slot, struct field_set *dirty)
+static void add_inherited(const struct vmcs_slot *slot, struct field_set *fields)
 {
 	u64 entry12 = field12(slot, F_vm_entry_controls);
 
 	if (!(entry12 & ENTRY_load_ia32_efer))
-		field_set_add(dirty, F_guest_ia32_efer);
+		field_set_add(fields, F_guest_ia32_efer);
 	if (!(entry12 & ENTRY_load_ia32_pat))
-		field_set_add(dirty, F_guest_ia32_pat);
+		field_set_add(fields, F_guest_ia32_pat);
 	if (!(entry12 & ENTRY_load_debug_controls)) {
-		field_set_add(dirty, F_guest_dr7);
-		field_set_add(dirty, F_guest_ia32_debugctl);
+		field_set_add(fields, F_guest_dr7);
+		field_set_add(fields, F_guest_ia32_debugctl);
 	}
 }
 
@@ -178,17 +181,14 @@ static void write_fields(const struct vmcs_slot *slot, struct field_set fields, 
 			vmcs_field[f].use == USE_MERGE ? merge_field(input, f) : slot->vmcs12.value[f]);
 }
 
-/* All that there is, but what vmcs02 alone has the newest value of. */
-static void all_fields(const struct vmcs_slot *slot, struct field_set *set)
-{
-	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
-		set->word[i] = host_caps.fields.word[i] & ~slot->vmcs12.stale.word[i];
-}
-
-/* The fields of vmcs02 to write: what L1 changed, what never keeps, and what L0 changed beside it. */
+/*
+ * The fields of vmcs02 to write: what L1 changed with all that depends on it, what never keeps, what L0 changed beside
+ * it. Where vmcs02 alone has the newest value it stays, unless L2 inherits another from L1.
+ */
 static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct field_set dirty = slot->vmcs12.dirty;
+	bool everything = !slot->prepared02 || !options.dirty_tracking;
+	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty, inherited = { { 0 } };
 	u64 eptp02 = nested_eptp02(cpu, slot);
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
@@ -200,12 +200,11 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->eptp02 = eptp02;
 	slot->vpid02 = vpid02;
 	field_set_unite(&dirty, &slot->always_dirty);
-	add_inherited(slot, &dirty);
-	if (!slot->prepared02 || !options.dirty_tracking)
-		all_fields(slot, &dirty);
 	dirty = merge_affected(&dirty);
+	add_inherited(slot, &inherited);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
-		dirty.word[i] &= host_caps.fields.word[i];
+		dirty.word[i] = host_caps.fields.word[i] &
+				((dirty.word[i] & ~slot->vmcs12.stale.word[i]) | inherited.word[i]);
 	return dirty;
 }
 
@@ -221,10 +220,11 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 
 static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct field_set fields = fields_to_write(cpu, slot);
 	struct merge_input input;
+	struct field_set fields;
 
-	nested_bitmaps_refresh(slot);
+	nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
+	fields = fields_to_write(cpu, slot);
 	if (field_set_intersects(&fields, &merged_fields.set))
 		input = merge_input(cpu, slot);
 	load_vmcs02(slot);

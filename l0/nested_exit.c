@@ -77,7 +77,7 @@ void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
 	read_exit_information(vmcs12);
 	vmcs12_learn(vmcs12, F_exit_reason, reason);
 	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
-	stats_reflected(&cpu->stats, reason);
+	stats_reflected(&cpu->stats);
 	leave_l2(cpu, reason);
 }
 
@@ -85,6 +85,7 @@ void nested_reflect_nmi(struct cpu *cpu)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
+	vmcs12->launched = true; /* the entry succeeded, though L2 came to nothing */
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
 	vmcs12_learn(vmcs12, F_exit_qualification, 0);
 	vmcs12_learn(vmcs12, F_vm_exit_interruption_information,
@@ -165,7 +166,7 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
 static void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
 	stats_exit(&cpu->stats, LEVEL_2, reason);
-	stats_reflected(&cpu->stats, reason);
+	stats_reflected(&cpu->stats);
 	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
 }
 
@@ -190,7 +191,7 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 	} else {
 		read_exit_information(&slot->vmcs12);
 		if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1)) {
-			stats_reflected(&cpu->stats, reason);
+			stats_reflected(&cpu->stats);
 			leave_l2(cpu, reason);
 		} else {
 			handle_for_l1(cpu, reason);

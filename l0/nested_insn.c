@@ -318,71 +318,78 @@ void nested_vmresume_exit(struct cpu *cpu)
 	enter(cpu, false);
 }
 
-/* INVEPT and INVVPID take a type in a register and 128 bits in memory. */
-static bool invalidation_operands(struct cpu *cpu, u64 *type, struct invalidation_descriptor *descriptor)
-{
-	struct vmx_operand operand = decode(cpu);
+/* What INVEPT and INVVPID name: a type in a register, and 128 bits in memory. */
+struct invalidation {
+	u64 type;
+	struct invalidation_descriptor descriptor;
+};
 
-	*type = register_value(cpu, operand.register2);
-	return read_operand(cpu, &operand, descriptor, sizeof(*descriptor));
-}
-
-/* Is the type one that the capability MSR reports, given the bit of type 0? */
-static bool type_supported(struct cpu *cpu, u64 type, u64 first_bit)
+/*
+ * Their common course: the instruction must exist, then come the checks of every VMX instruction, then the type, and
+ * only then is the descriptor read. True if it is for the caller to judge. first_type is the bit of type 0 in
+ * IA32_VMX_EPT_VPID_CAP.
+ */
+static bool gather_invalidation(struct cpu *cpu, u64 exists, u64 first_type, struct invalidation *what)
 {
-	return type < 4 && capability(&cpu->nested.caps12, MSR_IA32_VMX_EPT_VPID_CAP) & first_bit << type;
+	u64 ept_vpid = capability(&cpu->nested.caps12, MSR_IA32_VMX_EPT_VPID_CAP);
+	struct vmx_operand operand;
+
+	if (!(ept_vpid & exists)) {
+		inject_ud();
+		return false;
+	}
+	if (!may_execute(cpu))
+		return false;
+	operand = decode(cpu);
+	what->type = register_value(cpu, operand.register2);
+	if (what->type >= INVALIDATION_TYPES || !(ept_vpid & first_type << what->type)) {
+		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
+		return false;
+	}
+	return read_operand(cpu, &operand, &what->descriptor, sizeof(what->descriptor));
 }
 
 void nested_invept_exit(struct cpu *cpu)
 {
-	struct invalidation_descriptor descriptor;
 	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
-	u64 ept = capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), type;
+	struct invalidation what;
 
-	if (!(ept & EPT_CAP_INVEPT)) {
-		inject_ud();
+	if (!gather_invalidation(cpu, EPT_CAP_INVEPT, EPT_CAP_INVEPT_SINGLE >> INVEPT_single_context, &what))
 		return;
-	}
-	if (!may_execute(cpu) || !invalidation_operands(cpu, &type, &descriptor))
-		return;
-	if (!type_supported(cpu, type, EPT_CAP_INVEPT_SINGLE >> INVEPT_single_context) ||
-	    (type == INVEPT_single_context && !eptp_valid(descriptor.low, ept, caps12->maxphyaddr))) {
-		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
-		return;
-	}
-	if (type == INVEPT_single_context)
-		ept02_drop(&cpu->nested.ept02, descriptor.low);
-	else
+	if (what.type == INVEPT_global) {
 		ept02_drop_all(&cpu->nested.ept02);
-	succeed(cpu);
+		succeed(cpu);
+	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
+		ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+		succeed(cpu);
+	} else {
+		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
+	}
 }
 
-static bool invvpid_valid(u64 type, const struct invalidation_descriptor *descriptor)
+static bool invvpid_valid(const struct invalidation *what)
 {
-	if (descriptor->low >> 16)
+	unsigned width = capability(&host_caps, MSR_IA32_VMX_CR4_FIXED1) & CR4_LA57 ? 57 : 48;
+
+	if (what->descriptor.low >> 16)
 		return false;
-	if (type == INVVPID_all_contexts)
+	if (what->type == INVVPID_all_contexts)
 		return true;
-	return (u16)descriptor->low != 0 &&
-	       (type != INVVPID_individual_address || is_canonical(descriptor->high, 48));
+	return (u16)what->descriptor.low != 0 &&
+	       (what->type != INVVPID_individual_address || is_canonical(what->descriptor.high, width));
 }
 
 void nested_invvpid_exit(struct cpu *cpu)
 {
-	struct invalidation_descriptor descriptor;
-	u64 type;
+	struct invalidation what;
 
-	if (!(capability(&cpu->nested.caps12, MSR_IA32_VMX_EPT_VPID_CAP) & VPID_CAP_INVVPID)) {
-		inject_ud();
+	if (!gather_invalidation(cpu, VPID_CAP_INVVPID, VPID_CAP_INVVPID_INDIVIDUAL, &what))
 		return;
-	}
-	if (!may_execute(cpu) || !invalidation_operands(cpu, &type, &descriptor))
-		return;
-	if (!type_supported(cpu, type, VPID_CAP_INVVPID_INDIVIDUAL) || !invvpid_valid(type, &descriptor)) {
+	if (!invvpid_valid(&what)) {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 		return;
 	}
-	nested_invvpid(cpu, type, (u16)descriptor.low, descriptor.high);
+	nested_invvpid(cpu, what.type, (u16)what.descriptor.low, what.descriptor.high);
 	succeed(cpu);
 }
 

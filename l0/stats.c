@@ -117,6 +117,24 @@ static void add_stats(struct stats *to, struct stats *from)
 		to->guest_ticks[level] += from->guest_ticks[level];
 }
 
+/* How the bounded pools fared. */
+static void print_pools(void)
+{
+	u64 evictions = 0, fills = 0, drops = 0, ept02_evictions = 0;
+
+	for (unsigned i = 0; i < cpu_count; i++) {
+		const struct nested *nested = &cpus[i]->nested;
+
+		evictions += nested->evictions;
+		fills += nested->ept02.fills;
+		drops += nested->ept02.drops;
+		ept02_evictions += nested->ept02.evictions;
+	}
+	print("run\tvmcs02_evictions\t%lu\n", evictions);
+	print("run\tept02_fills\t%lu\nrun\tept02_drops\t%lu\nrun\tept02_evictions\t%lu\n", fills, drops,
+	      ept02_evictions);
+}
+
 void stats_print(void)
 {
 	struct stats *s = &cpus[0]->stats;
@@ -137,4 +155,5 @@ void stats_print(void)
 	print("run\tl1_ticks\t%lu\n", s->guest_ticks[LEVEL_1]);
 	print("run\tl2_ticks\t%lu\n", s->guest_ticks[LEVEL_2]);
 	print("run\taccounting_ticks_per_exit\t%lu\n", s->accounting_ticks);
+	print_pools();
 }

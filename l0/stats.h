@@ -1,7 +1,7 @@
 /*
  * Every exit counted, with what it cost and the exits of L1 that it caused.
  *
- * The clock is the TSC, read by entry.S as the last thing before an entry and the first after an exit. Each exit
+ * The clock is the TSC, read by entry.S as near to an entry and an exit as the guest's registers allow. Each exit
  * closes one span of L0 (from the exit before to the entry) and one of the guest (from there to this exit).
  * An exit from L2 that L1 handles stays open, as the cause of all that follows, until L2 is entered again.
  */
@@ -54,10 +54,10 @@ static inline void stats_exit(struct stats *stats, enum level from, u32 reason)
 	stats->current = &stats->row[from][reason][HANDLED_l0];
 }
 
-static inline void stats_reflected(struct stats *stats, u32 reason)
+/* L1 handles it. The row keeps the reason that the CPU gave, whatever L1 is told. */
+static inline void stats_reflected(struct stats *stats)
 {
-	stats->reason = reason;
-	stats->current = &stats->row[stats->from][reason][HANDLED_l1];
+	stats->current = &stats->row[stats->from][stats->reason][HANDLED_l1];
 }
 
 /* Add up the counters of all CPUs and write the tables to the log, a record a line. */

@@ -19,6 +19,16 @@
 u32 controls01[CONTROL_GROUPS];
 u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
 
+/* VPIDs serve only where the CPU has them, and can flush one. */
+static void vpid_choose(void)
+{
+	u64 wanted = VPID_CAP_INVVPID | VPID_CAP_INVVPID_SINGLE;
+
+	if (!(controls_allowed(&host_caps, CONTROLS_proc2) & PROC2_enable_vpid) ||
+	    (capability(&host_caps, MSR_IA32_VMX_EPT_VPID_CAP) & wanted) != wanted)
+		options.vpid02 = 0;
+}
+
 static void controls01_init(void)
 {
 	u32 vpid = options.vpid02 ? PROC2_enable_vpid : 0;
@@ -91,8 +101,10 @@ void vmcs01_init(struct cpu *cpu)
 {
 	u32 *region = pool_allocate(1);
 
-	if (!controls01[CONTROLS_exit])
+	if (!controls01[CONTROLS_exit]) {
+		vpid_choose();
 		controls01_init();
+	}
 	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	cpu->vmcs01 = home_physical(region);
 	cpu->launch = true;

@@ -44,17 +44,35 @@ grub_quote() {
 	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; s/[^ ][^ ]*/'&'/g"
 }
 
+# What GRUB cannot load must not be left out in silence: it says so on L1's console and ends the machine.
+grub_functions() {
+	printf 'function give_up {\n\tinsmod serial\n\tinsmod iorw\n\tserial --unit=0 --speed=115200\n'
+	# shellcheck disable=SC2016 # $1 is GRUB's
+	printf '\tterminal_output serial\n\techo "GRUB: no room for $1; give the machine more memory"\n'
+	for byte in 0x53 0x68 0x75 0x74 0x64 0x6f 0x77 0x6e; do # "Shutdown"
+		printf '\toutb 0x8900 %s\n' $byte
+	done
+	printf '}\n'
+}
+
+# grub_load COMMAND FILE ARGUMENTS NAME
+grub_load() {
+	printf 'if %s %s %s; then true; else give_up "%s"; fi\n' "$1" "$2" "$3" "$4"
+}
+
 grub_image() {
 	command -v grub-mkrescue > /dev/null ||
 		die "$STATUS_FAILURE" "the images do not fit a ROM, and there is no grub-mkrescue: see ./turtles doctor"
 	mkdir -p "$work/iso/boot/grub"
 	cp "$1" "$work/iso/boot/kernel"
 	{
-		printf 'set timeout=0\nmultiboot /boot/kernel %s\n' "$(grub_quote "$2")"
+		grub_functions
+		printf 'set timeout=0\n'
+		grub_load multiboot /boot/kernel "$(grub_quote "$2")" "${1##*/}"
 		shift 2
 		while [ $# -gt 0 ]; do
 			cp "$1" "$work/iso/boot/module$#"
-			printf 'module /boot/module%d %s\n' $# "$(grub_quote "$2")"
+			grub_load module "/boot/module$#" "$(grub_quote "$2")" "${1##*/}"
 			shift 2
 		done
 		printf 'boot\n'

@@ -69,6 +69,8 @@ static u64 merge_exit(const struct merge_input *input)
 	if (!(controls12(input, CONTROLS_pin) & PIN_external_interrupt_exiting))
 		from12 &= ~(u32)EXIT_acknowledge_interrupt_on_exit;
 	wish |= controls12(input, CONTROLS_exit) & from12;
+	if (controls12(input, CONTROLS_pin) & PIN_activate_vmx_preemption_timer)
+		wish |= EXIT_save_vmx_preemption_timer_value; /* it goes on over exits that are L0's alone */
 	wish |= EXIT_host_address_space_size | EXIT_save_debug_controls | EXIT_save_ia32_pat |
 		EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer;
 	return controls_adjust(input->host, CONTROLS_exit, wish);

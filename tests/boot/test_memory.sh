@@ -204,12 +204,13 @@ done
 ok "the most of these is enough" status_is 0
 run --l1 "$images/hello.elf" --memory 4
 ok "4 MiB are too little for L0" refused 'not enough memory: L0 needs [0-9]* MiB'
-run --l1 "$images/hello.elf" --memory 4 --module "$folder/big"
-ok "4 MiB are too little for L0, by GRUB" refused 'not enough memory: L0 needs [0-9]* MiB'
+run --l1 "$images/hello.elf" --memory 7 --module "$folder/big"
+ok "7 MiB with a module are too little for L0, by GRUB" refused 'not enough memory: L0 needs [0-9]* MiB'
 run --l1 "$images/hello.elf" --memory 16 --module "$folder/most"
 ok "a module that leaves L0 no room" refused 'give the machine more memory'
 run --l1 "$images/hello.elf" --memory 16 --module "$folder/huge"
 ok "a module that the loader has no room for is not left out" status_is 1
+ok "and the loader says so" grep -q "GRUB: no room for huge" "$out/console.txt"
 run --l1 "$images/hello.elf" --memory $MEMORY --module "$folder/huge" --set l1_offset=50
 ok "a module larger than the memory that l1_offset leaves" refused 'do not fit its memory'
 run --l1 "$images/hello.elf" --memory $MEMORY --set l1_offset=1024

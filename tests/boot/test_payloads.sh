@@ -10,6 +10,7 @@ known_exits() {
 	case $1 in
 	compute | io_pass | msr_pass | exception_pass) ;;
 	cpuid | vmcall) echo "$1:$COUNT" ;;
+	debug) echo "vmcall:$COUNT" ;;
 	delivery) echo "exception_or_nmi:$COUNT ept_violation:$COUNT" ;;
 	exception) echo "exception_or_nmi:$((2 * COUNT))" ;;
 	halt) echo "external_interrupt:$COUNT vmcall:$COUNT" ;;

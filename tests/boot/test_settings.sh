@@ -6,7 +6,7 @@
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
-GUESTS=cpuid,io,msr,vmcall,memory,halt,exception,paging
+GUESTS=cpuid,io,msr,vmcall,memory,halt,exception,paging,debug
 OFFSETS="0 3 8 16"
 # L1 without what it usually leans on, with EPT filled ahead, and with a switch of guests at each exit.
 L1_WAYS="ept=off vpid=off map=eager map=large quantum=1"
