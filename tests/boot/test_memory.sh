@@ -204,8 +204,8 @@ done
 ok "the most of these is enough" status_is 0
 run --l1 "$images/hello.elf" --memory 4
 ok "4 MiB are too little for L0" refused 'not enough memory: L0 needs [0-9]* MiB'
-run --l1 "$images/hello.elf" --memory 7 --module "$folder/big"
-ok "7 MiB with a module are too little for L0, by GRUB" refused 'not enough memory: L0 needs [0-9]* MiB'
+run --l1 "$images/hello.elf" --memory 9 --module "$folder/big"
+ok "9 MiB with a module are too little for L0, by GRUB" refused 'not enough memory: L0 needs [0-9]* MiB'
 run --l1 "$images/hello.elf" --memory 16 --module "$folder/most"
 ok "a module that leaves L0 no room" refused 'give the machine more memory'
 run --l1 "$images/hello.elf" --memory 16 --module "$folder/huge"
