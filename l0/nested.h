@@ -7,7 +7,6 @@
 #include "memory.h"
 #include "vmcs_shadow/merge.h"
 
-#define VMCS02_SLOTS_MAX 64
 #define EPT02_SLOTS_MAX 64
 #define VPID02_SLOTS 64
 

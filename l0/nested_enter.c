@@ -30,13 +30,13 @@ static const union field_bits merged_fields = { .has = {
 static void plan_exit_state(struct vmcs_slot *slot)
 {
 	static const struct {
-		u32 save, load;
+		u32 save;
 		union field_bits fields;
 	} switched[] = {
-		{ EXIT_save_debug_controls, ENTRY_load_debug_controls,
+		{ EXIT_save_debug_controls,
 		  FIELD_SET_OF(.guest_dr7 = 1, .guest_ia32_debugctl = 1) },
-		{ EXIT_save_ia32_pat, ENTRY_load_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
-		{ EXIT_save_ia32_efer, ENTRY_load_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
+		{ EXIT_save_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
+		{ EXIT_save_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
 	};
 	u64 exit12 = field12(slot, F_primary_vm_exit_controls);
 
