@@ -46,13 +46,21 @@ static bool load_one(struct cpu *cpu, const struct vmx_msr_entry *entry)
 	return true;
 }
 
+/* SDM "Miscellaneous Data": a longer list is undefined behaviour. L0 works through no more than this. */
+static u32 list_limit(const struct cpu *cpu)
+{
+	u64 misc = capability(&cpu->nested.caps12, MSR_IA32_VMX_MISC);
+
+	return (u32)(((misc & VMX_MISC_MSR_LIST) >> VMX_MISC_MSR_LIST_SHIFT) + 1) * VMX_MISC_MSR_LIST_UNIT;
+}
+
 bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 {
 	for (u32 i = 0; i < count; i++) {
 		struct vmx_msr_entry entry;
 
 		l1_read(address10 + i * sizeof(entry), &entry, sizeof(entry));
-		if (!load_one(cpu, &entry)) {
+		if (i >= list_limit(cpu) || !load_one(cpu, &entry)) {
 			if (failed)
 				*failed = i + 1;
 			return false;
@@ -63,7 +71,7 @@ bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 
 void msr_list_store(struct cpu *cpu, u64 address10, u32 count)
 {
-	for (u32 i = 0; i < count; i++) {
+	for (u32 i = 0; i < count && i < list_limit(cpu); i++) {
 		u64 at = address10 + i * sizeof(struct vmx_msr_entry);
 		enum vmcs_encoding field;
 		struct vmx_msr_entry entry;
