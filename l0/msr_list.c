@@ -1,6 +1,7 @@
 #include "msr_list.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "vmcs_shadow/msr_values.h"
 
 /* MSRs that the VMCS keeps for a guest, so that the CPU's own are L0's while L0 runs. */
 static const struct {
@@ -34,6 +35,23 @@ static bool loadable(const struct vmx_msr_entry *entry)
 	       entry->index != MSR_IA32_SMM_MONITOR_CTL && entry->index >> 8 != MSR_X2APIC_FIRST >> 8;
 }
 
+/* WRMSR's rules for these, which the CPU would otherwise first notice at an entry of L0's. */
+static bool value_fits(u32 msr, u64 value, u64 old)
+{
+	switch (msr) {
+	case MSR_IA32_EFER:
+		return !(value & ~EFER_DEFINED) && !((value ^ old) & (EFER_LME | EFER_LMA));
+	case MSR_IA32_PAT:
+		return pat_is_valid(value);
+	case MSR_IA32_DEBUGCTL:
+		return !(value & DEBUGCTL_RESERVED);
+	case MSR_IA32_SYSENTER_CS:
+		return true;
+	default:
+		return is_canonical(value, capability(&host_caps, MSR_IA32_VMX_CR4_FIXED1) & CR4_LA57 ? 57 : 48);
+	}
+}
+
 static bool load_one(struct cpu *cpu, const struct vmx_msr_entry *entry)
 {
 	enum vmcs_encoding field;
@@ -42,6 +60,8 @@ static bool load_one(struct cpu *cpu, const struct vmx_msr_entry *entry)
 		return false;
 	if (!field_of(entry->index, &field))
 		return l1_wrmsr(cpu, entry->index, entry->value);
+	if (!value_fits(entry->index, entry->value, vmread(field)))
+		return false;
 	vmwrite(field, entry->value);
 	return true;
 }

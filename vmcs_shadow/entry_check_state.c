@@ -1,5 +1,6 @@
 /* The entry checks on host and guest state. */
 #include "vmcs_shadow/check.h"
+#include "vmcs_shadow/msr_values.h"
 #include "vmcs_shadow/operand.h"
 
 /* SDM "Restrictions on VMX Operation": bits that are 1 in FIXED0 are 1, and those 0 in FIXED1 are 0. */
@@ -28,23 +29,10 @@ static bool check_canonical(struct check *c, enum vmcs_field field)
 		       "canonical address");
 }
 
-/* SDM "Page Attribute Table": an entry is one of the memory types, or 7, which is UC-. */
-#define PAT_UC_MINUS 7
-#define PAT_TYPES (BIT(MEMORY_UC) | BIT(MEMORY_WC) | BIT(MEMORY_WT) | BIT(MEMORY_WP) | BIT(MEMORY_WB) | \
-		   BIT(PAT_UC_MINUS))
-
 static bool check_pat(struct check *c, enum vmcs_field field)
 {
-	for (u64 pat = check_get(c, field); pat; pat >>= 8) {
-		u32 type = pat & BITS(7, 0);
-
-		if (!require(c, type <= PAT_UC_MINUS && (PAT_TYPES >> type & 1), field, "memory type"))
-			return false;
-	}
-	return true;
+	return require(c, pat_is_valid(check_get(c, field)), field, "memory type");
 }
-
-#define EFER_DEFINED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 
 /* LMA follows the address-space size, and LME does where paging is on. */
 static bool check_efer(struct check *c, enum vmcs_field field, bool long_mode, bool paging)
@@ -146,7 +134,6 @@ static bool check_guest_cr0(struct check *c)
 	       require(c, !(cr0 & CR0_PG) || (cr0 & CR0_PE), F_guest_cr0, "PG needs PE");
 }
 
-#define DEBUGCTL_RESERVED (BITS(63, 16) | BITS(5, 3))
 #define DR7_HIGH BITS(63, 32)
 
 static bool check_guest_debug(struct check *c)
