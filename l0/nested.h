@@ -32,8 +32,7 @@ struct vmcs_slot {
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
-	u64 eptp02;
-	u16 vpid02;
+	struct merge_input input; /* what L0 brings to the merge */
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
 	struct watch watch[MERGED_PAGES];

@@ -136,49 +136,47 @@ static u64 host_page(u64 address10)
 	return leaf.address + ALIGN_DOWN(address10 & (EPT_LEVEL_SIZE(leaf.level) - 1), PAGE_SIZE);
 }
 
-static struct merge_input merge_input(struct cpu *cpu, struct vmcs_slot *slot)
+/* The parts of the merge's input that may have changed since the last entry. */
+static void update_input(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *fields)
 {
-	struct merge_input input = {
-		.vmcs12 = &slot->vmcs12, .host = &host_caps, .tsc_offset01 = cpu->tsc_offset01,
-		.msr_bitmap02 = home_physical(slot->merged[MERGED_msr]),
-		.io_bitmap_a02 = home_physical(slot->merged[MERGED_io_a]),
-		.io_bitmap_b02 = home_physical(slot->merged[MERGED_io_b]),
-		.eptp02 = slot->eptp02, .vpid02 = slot->vpid02,
-		.debugctl01 = vmread(ENC_guest_ia32_debugctl), .pat01 = vmread(ENC_guest_ia32_pat),
-		.efer01 = vmread(ENC_guest_ia32_efer), .dr7_01 = vmread(ENC_guest_dr7),
-	};
+	struct merge_input *input = &slot->input;
 
-	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
-		input.controls01[group] = controls01[group];
-	if (controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow)
-		input.virtual_apic02 = host_page(field12(slot, F_virtual_apic_address));
-	if (controls12(slot, CONTROLS_proc2) & PROC2_virtualize_apic_accesses)
-		input.apic_access02 = host_page(field12(slot, F_apic_access_address));
-	return input;
+	input->tsc_offset01 = cpu->tsc_offset01;
+	if (field_set_has(fields, F_virtual_apic_address))
+		input->virtual_apic02 = host_page(field12(slot, F_virtual_apic_address));
+	if (field_set_has(fields, F_apic_access_address))
+		input->apic_access02 = host_page(field12(slot, F_apic_access_address));
 }
 
 /* What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. */
-static void add_inherited(const struct vmcs_slot *slot, struct field_set *fields)
+static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
 {
 	u64 entry12 = field12(slot, F_vm_entry_controls);
+	struct merge_input *input = &slot->input;
 
-	if (!(entry12 & ENTRY_load_ia32_efer))
+	if (!(entry12 & ENTRY_load_ia32_efer)) {
 		field_set_add(fields, F_guest_ia32_efer);
-	if (!(entry12 & ENTRY_load_ia32_pat))
+		input->efer01 = vmread(ENC_guest_ia32_efer);
+	}
+	if (!(entry12 & ENTRY_load_ia32_pat)) {
 		field_set_add(fields, F_guest_ia32_pat);
+		input->pat01 = vmread(ENC_guest_ia32_pat);
+	}
 	if (!(entry12 & ENTRY_load_debug_controls)) {
 		field_set_add(fields, F_guest_dr7);
 		field_set_add(fields, F_guest_ia32_debugctl);
+		input->dr7_01 = vmread(ENC_guest_dr7);
+		input->debugctl01 = vmread(ENC_guest_ia32_debugctl);
 	}
 }
 
-static void write_fields(const struct vmcs_slot *slot, struct field_set fields, const struct merge_input *input)
+static void write_fields(const struct vmcs_slot *slot, struct field_set fields)
 {
 	enum vmcs_field f;
 
 	while ((f = field_set_take(&fields)) != VMCS_FIELDS)
 		vmwrite(vmcs_field[f].encoding,
-			vmcs_field[f].use == USE_MERGE ? merge_field(input, f) : slot->vmcs12.value[f]);
+			vmcs_field[f].use == USE_MERGE ? merge_field(&slot->input, f) : slot->vmcs12.value[f]);
 }
 
 /*
@@ -193,12 +191,12 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
 
-	if (eptp02 != slot->eptp02)
+	if (eptp02 != slot->input.eptp02)
 		field_set_add(&dirty, F_ept_pointer);
-	if (vpid02 != slot->vpid02)
+	if (vpid02 != slot->input.vpid02)
 		field_set_add(&dirty, F_virtual_processor_identifier);
-	slot->eptp02 = eptp02;
-	slot->vpid02 = vpid02;
+	slot->input.eptp02 = eptp02;
+	slot->input.vpid02 = vpid02;
 	field_set_unite(&dirty, &slot->always_dirty);
 	dirty = merge_affected(&dirty);
 	add_inherited(slot, &inherited);
@@ -220,17 +218,16 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 
 static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct merge_input input;
 	struct field_set fields;
 
 	nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
 	fields = fields_to_write(cpu, slot);
 	if (field_set_intersects(&fields, &merged_fields.set))
-		input = merge_input(cpu, slot);
+		update_input(cpu, slot, &fields);
 	load_vmcs02(slot);
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
-	write_fields(slot, fields, &input);
+	write_fields(slot, fields);
 	field_set_clear(&slot->vmcs12.dirty);
 	cpu->level = LEVEL_2;
 	cpu->launch = !slot->launched02;

@@ -99,7 +99,7 @@ void nested_resume(struct cpu *cpu, u64 qualification)
 	struct vmcs_slot *slot = cpu->nested.current;
 	ept_violation_resume(qualification);
 	if (slot->ept02 && slot->ept02->invalidate)
-		vmwrite(ENC_ept_pointer, slot->eptp02 = nested_eptp02(cpu, slot));
+		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
 }
 
 /* What the instruction that exited would have written, where that decides whose the exit is. */

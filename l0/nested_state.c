@@ -125,6 +125,18 @@ static struct vmcs_slot *slot_for_new(struct cpu *cpu)
 	return oldest;
 }
 
+/* What the merge takes from L0 as long as the slot holds this VMCS. */
+static void init_input(struct vmcs_slot *slot)
+{
+	slot->input = (struct merge_input){
+		.vmcs12 = &slot->vmcs12, .host = &host_caps,
+		.msr_bitmap02 = home_physical(slot->merged[MERGED_msr]),
+		.io_bitmap_a02 = home_physical(slot->merged[MERGED_io_a]),
+		.io_bitmap_b02 = home_physical(slot->merged[MERGED_io_b]),
+	};
+	memcpy(slot->input.controls01, controls01, sizeof(controls01));
+}
+
 /* A VMCS of L0's own making must be clear before it is first used; SDM "VMCLEAR". */
 static void renew_vmcs02(struct vmcs_slot *slot)
 {
@@ -135,7 +147,7 @@ static void renew_vmcs02(struct vmcs_slot *slot)
 	slot->launched02 = slot->prepared02 = slot->checked = false;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
-	slot->eptp02 = 0;
+	init_input(slot);
 }
 
 struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)

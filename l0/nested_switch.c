@@ -17,7 +17,7 @@ void load_vmcs01(struct cpu *cpu)
 /* L1's TLB entries without a VPID go at every transition; SDM "Operations that Invalidate Cached Mappings". */
 static void flush_l1_if_l2_has_no_vpid(const struct vmcs_slot *slot)
 {
-	if (options.vpid02 && !slot->vpid02)
+	if (options.vpid02 && !slot->input.vpid02)
 		ASSERT(invvpid(INVVPID_single_context, VPID01, 0) == VMX_SUCCEED);
 }
 
