@@ -108,7 +108,8 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 			       const struct ept_memory *memory12, const struct ept01_view *view01)
 {
 	struct ept_walk_result walk12 = ept_walk(eptp12, address20, access, features12, memory12);
-	struct ept02_result result = { .rights12 = walk12.rights, .address10 = walk12.address };
+	struct ept02_result result = { .rights12 = walk12.rights, .suppress_ve12 = walk12.suppress_ve,
+				       .address10 = walk12.address };
 	struct ept_leaf leaf01;
 
 	ASSERT(ept02->eptp12 == ept02_key(eptp12));

@@ -48,6 +48,7 @@ enum ept02_fill {
 struct ept02_result {
 	enum ept02_fill fill;
 	u8 rights12;
+	bool suppress_ve12; /* if EPT02_VIOLATION12: no #VE for it */
 	u64 address10;
 	struct ept_leaf leaf; /* what was mapped, if EPT02_FILLED */
 };

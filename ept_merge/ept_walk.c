@@ -48,6 +48,7 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 		if (kind == EPT_MISCONFIGURED)
 			return EPT_WALK_MISCONFIGURATION;
 		result->rights &= step->entry;
+		result->suppress_ve = step->entry & EPT_SUPPRESS_VE;
 		if (kind == EPT_NOT_PRESENT)
 			return EPT_WALK_VIOLATION;
 		if (kind == EPT_LEAF) {

@@ -24,6 +24,7 @@ struct ept_walk_result {
 	struct ept_leaf leaf; /* rights are those of all levels together; valid if OK */
 	u8 rights;            /* of the levels walked, together; what a violation's qualification tells */
 	u64 address;          /* translation of the byte asked for; valid if OK */
+	bool suppress_ve;     /* of the entry that the walk ended at; valid if VIOLATION */
 	bool dirty;           /* a write needs no other walk to be marked in the leaf; valid if OK */
 };
 

@@ -242,9 +242,31 @@ struct vmcs_region_header {
 };
 #define VMCS_REVISION_SHADOW BIT(31)
 
+/* IA32_VMX_VMFUNC and the VM-function controls; SDM "VM-Function Controls". */
+#define VMFUNC_eptp_switching BIT(0)
+#define EPTP_LIST_ENTRIES 512
+
+/* SDM "Page-Modification Logging": the index counts down; beyond this it means that the log is full. */
+#define PML_INDEX_MAX 511
+
+/* The multiplier has 48 fractional bits; SDM "Time-Stamp Counter Offset and Multiplier". */
+#define TSC_MULTIPLIER_SHIFT 48
+
 #define VMCS_NO_POINTER (~0ull)
 
 /* The TPR within a virtual-APIC page; SDM "Virtualized APIC Registers". */
 #define VIRTUAL_APIC_TPR 0x80
+
+
+/* The virtualization-exception information area; SDM "Virtualization-Exception Information". */
+struct virtualization_exception_information {
+	u32 exit_reason;
+	u32 busy; /* L2 clears it when it is done; no #VE is delivered until then */
+	u64 exit_qualification;
+	u64 guest_linear_address;
+	u64 guest_physical_address;
+	u16 eptp_index;
+};
+#define VIRTUALIZATION_EXCEPTION_BUSY 0xffffffffu
 
 #endif

@@ -68,7 +68,7 @@ static void pass_on_nmi(struct cpu *cpu)
 		return;
 	cpu->nmi_pending = false;
 	if (exits)
-		nested_reflect_nmi(cpu);
+		nested_reflect_event(cpu, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 	else
 		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 }

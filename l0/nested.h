@@ -94,8 +94,11 @@ void nested_exit(struct cpu *cpu, u32 full_reason);
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
 /* Run L2 again after an EPT violation that L0 has mended. */
 void nested_resume(struct cpu *cpu, u64 qualification);
-/* An NMI that hit L0 while L2 was to run, and that L1 wants as an exit. */
-void nested_reflect_nmi(struct cpu *cpu);
+/*
+ * An NMI or exception that L1 wants as an exit, though no exit of the CPU's tells of it: with this interruption
+ * information.
+ */
+void nested_reflect_event(struct cpu *cpu, u64 information);
 /* Fetch what is still only in vmcs02. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 

@@ -1,6 +1,7 @@
 /* L2's EPT violations, the EPTP and VPID that L2 runs with, INVVPID. */
 #include "cpu.h"
 #include "l1_memory.h"
+#include "nested_ept_extras.h"
 #include "options.h"
 
 static bool read_entry12(void *context, u64 address10, u64 *entry)
@@ -14,19 +15,28 @@ static bool read_entry12(void *context, u64 address10, u64 *entry)
 	return true;
 }
 
+/* A walk of EPT12: whether it made a page dirty, or would if it did more than look. */
+struct walk12 {
+	bool only_look;
+	bool got_dirty;
+};
+
 static bool set_bits12(void *context, u64 address10, u64 bits)
 {
+	struct walk12 *walk = context;
 	u64 *at = l1_pointer(address10, sizeof(bits));
 
-	(void)context;
 	if (!at)
 		return false;
+	if (bits & EPT_DIRTY & ~*at)
+		walk->got_dirty = true;
+	if (walk->only_look)
+		return true;
 	watch_written(address10);
 	__atomic_fetch_or(at, bits, __ATOMIC_SEQ_CST);
 	return true;
 }
 
-static const struct ept_memory memory12 = { NULL, read_entry12, set_bits12 };
 static const struct ept01_view view01 = { NULL, ept01_lookup };
 
 static struct ept02 *ept02_of(struct cpu *cpu, struct vmcs_slot *slot)
@@ -92,10 +102,53 @@ static void note_mapping(u64 address10, const struct ept_leaf *leaf)
 	watch_mapped02(&leaf10);
 }
 
-/* Without EPT12 the violation is of EPT01's alone. */
-static void violation_without_ept12(struct cpu *cpu, u64 address, u8 access)
+/* Without EPT12 L2-physical is L1-physical, and the violation EPT01's alone. */
+static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification)
 {
-	denied_by_ept01(cpu, address, access);
+	denied_by_ept01(cpu, address10, access_of(qualification));
+	nested_resume(cpu, qualification);
+}
+
+static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk)
+{
+	struct ept_memory memory12 = { walk, read_entry12, set_bits12 };
+	struct ept02_result result;
+
+	for (;;) {
+		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
+				    address20, access, &cpu->nested.features12, &memory12, &view01);
+		if (result.fill != EPT02_DENIED01)
+			return result;
+		denied_by_ept01(cpu, result.address10, access);
+	}
+}
+
+/* Would the access make a page dirty in EPT12? Nothing is changed yet. */
+static bool would_get_dirty(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
+{
+	struct walk12 walk = { .only_look = true };
+	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
+						 &cpu->nested.features12, &memory12);
+
+	return result.status == EPT_WALK_OK && walk.got_dirty;
+}
+
+static void filled(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result, u64 address20,
+		   bool got_dirty, u64 qualification)
+{
+	if (got_dirty && pml_in_use(slot))
+		pml_log(slot, address20);
+	note_mapping(result->address10, &result->leaf);
+	nested_resume(cpu, qualification);
+}
+
+static void violation_of_ept12(struct cpu *cpu, const struct ept02_result *result, u64 qualification02)
+{
+	u64 qualification = qualification12(qualification02, result->rights12);
+
+	if (!ve_deliver(cpu, qualification, result->suppress_ve12))
+		nested_reflect(cpu, REASON_ept_violation, qualification);
 }
 
 void nested_ept_violation(struct cpu *cpu, u64 qualification)
@@ -103,28 +156,24 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 	struct vmcs_slot *slot = cpu->nested.current;
 	u64 address20 = vmread(ENC_guest_physical_address);
 	u8 access = access_of(qualification);
+	struct walk12 walk = { .got_dirty = false };
 	struct ept02_result result;
 
 	if (!has_ept12(slot)) {
-		violation_without_ept12(cpu, address20, access);
-		nested_resume(cpu, qualification);
+		violation_of_ept01(cpu, address20, qualification);
 		return;
 	}
-	for (;;) {
-		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
-				    address20, access, &cpu->nested.features12, &memory12, &view01);
-		if (result.fill != EPT02_DENIED01)
-			break;
-		denied_by_ept01(cpu, result.address10, access);
+	if (pml_in_use(slot) && pml_is_full(slot) && would_get_dirty(cpu, slot, address20, access)) {
+		nested_reflect(cpu, REASON_page_modification_log_full, qualification & EPT_VIOLATION_NMI_UNBLOCKING);
+		return;
 	}
-	if (result.fill == EPT02_FILLED) {
-		note_mapping(result.address10, &result.leaf);
-		nested_resume(cpu, qualification);
-	} else if (result.fill == EPT02_VIOLATION12) {
-		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result.rights12));
-	} else {
+	result = fill(cpu, slot, address20, access, &walk);
+	if (result.fill == EPT02_FILLED)
+		filled(cpu, slot, &result, address20, walk.got_dirty, qualification);
+	else if (result.fill == EPT02_VIOLATION12)
+		violation_of_ept12(cpu, &result, qualification);
+	else
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
-	}
 }
 
 /* EPT01 and EPT02 are L0's own and never malformed. */

@@ -2,6 +2,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
+#include "nested_ept_extras.h"
 #include "nested_switch.h"
 #include "options.h"
 #include "vmcs_shadow/owner.h"
@@ -81,15 +82,14 @@ void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
 	leave_l2(cpu, reason);
 }
 
-void nested_reflect_nmi(struct cpu *cpu)
+void nested_reflect_event(struct cpu *cpu, u64 information)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
 	vmcs12->launched = true; /* the entry succeeded, though L2 came to nothing */
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
 	vmcs12_learn(vmcs12, F_exit_qualification, 0);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_information,
-		     INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, information);
 	vmcs12_learn(vmcs12, F_idt_vectoring_information, 0);
 	leave_l2(cpu, REASON_exception_or_nmi);
 }
@@ -170,6 +170,17 @@ static void refused_by_cpu(struct cpu *cpu, u32 reason)
 	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
 }
 
+static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
+{
+	read_exit_information(&slot->vmcs12);
+	if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1)) {
+		stats_reflected(&cpu->stats);
+		leave_l2(cpu, reason);
+	} else {
+		handle_for_l1(cpu, reason);
+	}
+}
+
 void nested_exit(struct cpu *cpu, u32 full_reason)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
@@ -184,17 +195,10 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 	slot->vmcs12.launched = slot->launched02 = true;
 	cpu->launch = false;
 	stats_exit(&cpu->stats, LEVEL_2, reason);
-	if (reason == REASON_ept_violation) {
+	if (reason == REASON_ept_violation)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));
-	} else if (UNLIKELY(reason == REASON_ept_misconfiguration)) {
+	else if (UNLIKELY(reason == REASON_ept_misconfiguration))
 		nested_ept_misconfiguration(cpu);
-	} else {
-		read_exit_information(&slot->vmcs12);
-		if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1)) {
-			stats_reflected(&cpu->stats);
-			leave_l2(cpu, reason);
-		} else {
-			handle_for_l1(cpu, reason);
-		}
-	}
+	else if (LIKELY(reason != REASON_vmfunc) || !vmfunc_switch_eptp(cpu))
+		exit_by_owner(cpu, slot, reason);
 }

@@ -46,7 +46,9 @@ const struct vmx_policy vmx_policy_default = {
 			PROC2_descriptor_table_exiting | PROC2_enable_rdtscp | PROC2_virtualize_x2apic_mode |
 			PROC2_enable_vpid | PROC2_wbinvd_exiting | PROC2_unrestricted_guest |
 			PROC2_pause_loop_exiting | PROC2_rdrand_exiting | PROC2_enable_invpcid |
-			PROC2_rdseed_exiting | PROC2_enable_xsaves_xrstors | PROC2_enable_user_wait_and_pause,
+			PROC2_rdseed_exiting | PROC2_enable_xsaves_xrstors | PROC2_enable_user_wait_and_pause |
+			PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery |
+			PROC2_enable_vm_functions | PROC2_enable_pml | PROC2_ept_violation_ve | PROC2_use_tsc_scaling,
 		[CONTROLS_exit] = EXIT_save_debug_controls | EXIT_host_address_space_size |
 			EXIT_acknowledge_interrupt_on_exit | EXIT_save_ia32_pat | EXIT_load_ia32_pat |
 			EXIT_save_ia32_efer | EXIT_load_ia32_efer | EXIT_save_vmx_preemption_timer_value,
@@ -55,6 +57,7 @@ const struct vmx_policy vmx_policy_default = {
 	},
 	.ept_vpid = EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M |
 		EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL |
+		EPT_CAP_ACCESSED_DIRTY |
 		VPID_CAP_INVVPID | VPID_CAP_INVVPID_INDIVIDUAL | VPID_CAP_INVVPID_SINGLE |
 		VPID_CAP_INVVPID_ALL | VPID_CAP_INVVPID_RETAINING_GLOBALS,
 	/*
@@ -82,6 +85,13 @@ static const struct {
 	{ { CONTROLS_exit, EXIT_save_vmx_preemption_timer_value },
 	  { CONTROLS_pin, PIN_activate_vmx_preemption_timer } },
 	{ { CONTROLS_proc2, PROC2_virtualize_x2apic_mode }, { CONTROLS_proc, PROC_use_tpr_shadow } },
+	{ { CONTROLS_proc2, PROC2_apic_register_virtualization }, { CONTROLS_proc, PROC_use_tpr_shadow } },
+	{ { CONTROLS_proc2, PROC2_virtual_interrupt_delivery }, { CONTROLS_proc, PROC_use_tpr_shadow } },
+	{ { CONTROLS_proc2, PROC2_virtual_interrupt_delivery }, { CONTROLS_pin, PIN_external_interrupt_exiting } },
+	{ { CONTROLS_proc2, PROC2_enable_vm_functions }, { CONTROLS_proc2, PROC2_enable_ept } },
+	{ { CONTROLS_proc2, PROC2_enable_pml }, { CONTROLS_proc2, PROC2_enable_ept } },
+	{ { CONTROLS_proc2, PROC2_ept_violation_ve }, { CONTROLS_proc2, PROC2_enable_ept } },
+	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, { CONTROLS_proc, PROC_use_tsc_offsetting } },
 	{ { CONTROLS_proc2, PROC2_unrestricted_guest }, { CONTROLS_proc2, PROC2_enable_ept } },
 };
 
@@ -104,6 +114,15 @@ static const struct {
 	{ { CONTROLS_proc2, PROC2_enable_vpid }, FIELD_SET_OF(.virtual_processor_identifier = 1) },
 	{ { CONTROLS_proc2, PROC2_pause_loop_exiting }, FIELD_SET_OF(.ple_gap = 1, .ple_window = 1) },
 	{ { CONTROLS_proc2, PROC2_enable_xsaves_xrstors }, FIELD_SET_OF(.xss_exiting_bitmap = 1) },
+	{ { CONTROLS_proc2, PROC2_virtual_interrupt_delivery },
+	  FIELD_SET_OF(.guest_interrupt_status = 1, .eoi_exit_bitmap_0 = 1, .eoi_exit_bitmap_1 = 1,
+		       .eoi_exit_bitmap_2 = 1, .eoi_exit_bitmap_3 = 1) },
+	{ { CONTROLS_proc2, PROC2_enable_vm_functions },
+	  FIELD_SET_OF(.vm_function_controls = 1, .eptp_list_address = 1) },
+	{ { CONTROLS_proc2, PROC2_enable_pml }, FIELD_SET_OF(.pml_address = 1, .pml_index = 1) },
+	{ { CONTROLS_proc2, PROC2_ept_violation_ve },
+	  FIELD_SET_OF(.virtualization_exception_information_address = 1, .eptp_index = 1) },
+	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, FIELD_SET_OF(.tsc_multiplier = 1) },
 	{ { CONTROLS_exit, EXIT_save_ia32_pat }, FIELD_SET_OF(.guest_ia32_pat = 1) },
 	{ { CONTROLS_entry, ENTRY_load_ia32_pat }, FIELD_SET_OF(.guest_ia32_pat = 1) },
 	{ { CONTROLS_exit, EXIT_load_ia32_pat }, FIELD_SET_OF(.host_ia32_pat = 1) },
@@ -238,7 +257,9 @@ void capabilities_for_l1(struct vmx_capabilities *caps12, const struct vmx_capab
 		remove_msr(caps12, MSR_IA32_VMX_PROCBASED_CTLS2);
 	if (!(wish.controls[CONTROLS_proc2] & (PROC2_enable_ept | PROC2_enable_vpid)))
 		remove_msr(caps12, MSR_IA32_VMX_EPT_VPID_CAP);
-	remove_msr(caps12, MSR_IA32_VMX_VMFUNC);
+	*capability_msr(caps12, MSR_IA32_VMX_VMFUNC) &= VMFUNC_eptp_switching;
+	if (!(wish.controls[CONTROLS_proc2] & PROC2_enable_vm_functions))
+		remove_msr(caps12, MSR_IA32_VMX_VMFUNC);
 	remove_msr(caps12, MSR_IA32_VMX_PROCBASED_CTLS3);
 	remove_msr(caps12, MSR_IA32_VMX_EXIT_CTLS2);
 	caps12->fields = fields_for_l1(&host->fields, &wish);

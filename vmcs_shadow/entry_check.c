@@ -30,17 +30,21 @@ static bool check_bitmaps(struct check *c)
 }
 
 #define TPR_THRESHOLD BITS(3, 0)
+#define PROC2_ON_TPR_SHADOW (PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization | \
+			     PROC2_virtual_interrupt_delivery)
 
 static bool check_tpr_shadow(struct check *c)
 {
-	bool x2apic = check_uses(c, CONTROLS_proc2, PROC2_virtualize_x2apic_mode);
+	bool delivery = check_uses(c, CONTROLS_proc2, PROC2_virtual_interrupt_delivery);
 	u64 threshold = check_get(c, F_tpr_threshold);
 
 	if (!check_uses(c, CONTROLS_proc, PROC_use_tpr_shadow))
-		return require(c, !x2apic, F_secondary_processor_based_controls,
-			       "virtualize_x2apic_mode needs use_tpr_shadow");
+		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_ON_TPR_SHADOW), F_secondary_processor_based_controls,
+			       "x2APIC mode, register virtualization and interrupt delivery need use_tpr_shadow");
 	return check_page(c, F_virtual_apic_address) &&
-	       require(c, !(threshold & ~TPR_THRESHOLD), F_tpr_threshold, "TPR threshold above 15");
+	       require(c, delivery || !(threshold & ~TPR_THRESHOLD), F_tpr_threshold, "TPR threshold above 15") &&
+	       require(c, !delivery || check_uses(c, CONTROLS_pin, PIN_external_interrupt_exiting),
+		       F_pin_based_controls, "virtual_interrupt_delivery needs external_interrupt_exiting");
 }
 
 static bool check_nmi(struct check *c)
@@ -73,15 +77,47 @@ static bool check_vpid(struct check *c)
 	return require(c, check_get(c, field), field, "VPID 0");
 }
 
+/* What works on EPT12; all of it is L0's to emulate. */
+#define PROC2_ON_EPT (PROC2_unrestricted_guest | PROC2_enable_pml)
+
+static bool check_vm_functions(struct check *c)
+{
+	u64 functions = check_get(c, F_vm_function_controls);
+
+	if (!check_uses(c, CONTROLS_proc2, PROC2_enable_vm_functions))
+		return true;
+	if (!require(c, !(functions & ~capability(c->caps12, MSR_IA32_VMX_VMFUNC)), F_vm_function_controls,
+		     "a VM function that is not there"))
+		return false;
+	return !(functions & VMFUNC_eptp_switching) ||
+	       (require(c, check_uses(c, CONTROLS_proc2, PROC2_enable_ept), F_vm_function_controls,
+			"EPTP switching needs enable_ept") && check_page(c, F_eptp_list_address));
+}
+
+static bool check_ept_helpers(struct check *c)
+{
+	bool ve = check_uses(c, CONTROLS_proc2, PROC2_ept_violation_ve);
+
+	if (check_uses(c, CONTROLS_proc2, PROC2_enable_pml) && !check_page(c, F_pml_address))
+		return false;
+	return !ve || check_page(c, F_virtualization_exception_information_address);
+}
+
 static bool check_ept(struct check *c)
 {
 	u64 capabilities = capability(c->caps12, MSR_IA32_VMX_EPT_VPID_CAP);
 
 	if (!check_uses(c, CONTROLS_proc2, PROC2_enable_ept))
-		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_unrestricted_guest),
-			       F_secondary_processor_based_controls, "unrestricted_guest needs enable_ept");
+		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_ON_EPT),
+			       F_secondary_processor_based_controls, "unrestricted_guest and PML need enable_ept");
 	return require(c, eptp_valid(check_get(c, F_ept_pointer), capabilities, c->caps12->maxphyaddr),
 		       F_ept_pointer, "EPT pointer");
+}
+
+static bool check_tsc_scaling(struct check *c)
+{
+	return !check_uses(c, CONTROLS_proc2, PROC2_use_tsc_scaling) ||
+	       require(c, check_get(c, F_tsc_multiplier), F_tsc_multiplier, "TSC multiplier 0");
 }
 
 /* SDM "VM-Execution Control Fields" under "Checks on VMX Controls". */
@@ -89,7 +125,8 @@ static bool check_execution_controls(struct check *c)
 {
 	return check_reserved(c, CONTROLS_pin) && check_reserved(c, CONTROLS_proc) &&
 	       check_reserved(c, CONTROLS_proc2) && check_cr3_targets(c) && check_bitmaps(c) &&
-	       check_tpr_shadow(c) && check_nmi(c) && check_apic_accesses(c) && check_vpid(c) && check_ept(c);
+	       check_tpr_shadow(c) && check_nmi(c) && check_apic_accesses(c) && check_vpid(c) && check_ept(c) &&
+	       check_vm_functions(c) && check_ept_helpers(c) && check_tsc_scaling(c);
 }
 
 static bool check_msr_list(struct check *c, enum vmcs_field count, enum vmcs_field address)
@@ -229,4 +266,6 @@ const union field_bits entry_check_controls_fields = FIELD_SET_OF(
 	.vm_exit_msr_store_count = 1, .vm_exit_msr_store_address = 1, .vm_exit_msr_load_count = 1,
 	.vm_exit_msr_load_address = 1, .vm_entry_controls = 1, .vm_entry_msr_load_count = 1,
 	.vm_entry_msr_load_address = 1, .vm_entry_interruption_information = 1,
-	.vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1, .guest_cr0 = 1);
+	.vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1, .guest_cr0 = 1,
+	.vm_function_controls = 1, .eptp_list_address = 1, .pml_address = 1,
+	.virtualization_exception_information_address = 1, .tsc_multiplier = 1);

@@ -39,6 +39,13 @@ static u64 merge_proc(const struct merge_input *input)
 	return controls_adjust(input->host, CONTROLS_proc, wish);
 }
 
+/* SDM "Time-Stamp Counter Offset and Multiplier": scaling is part of offsetting. */
+static bool scales_tsc(const struct merge_input *input)
+{
+	return controls12(input, CONTROLS_proc) & PROC_use_tsc_offsetting &&
+	       controls12(input, CONTROLS_proc2) & PROC2_use_tsc_scaling;
+}
+
 /* Secondary controls that give a guest something: L2 has them from L1 or not at all. */
 #define PROC2_GRANTS (PROC2_enable_rdtscp | PROC2_enable_invpcid | PROC2_enable_xsaves_xrstors | \
 		      PROC2_enable_user_wait_and_pause | PROC2_enable_pconfig | PROC2_enable_vm_functions | \
@@ -52,6 +59,10 @@ static u64 merge_proc2(const struct merge_input *input)
 
 	wish |= input->controls01[CONTROLS_proc2] & ~(u32)PROC2_GRANTS;
 	wish |= PROC2_enable_ept;
+	/* These are L0's to emulate, and scaling means nothing to vmcs12 without an offset. */
+	wish &= ~(u32)(PROC2_enable_pml | PROC2_ept_violation_ve);
+	if (!scales_tsc(input))
+		wish &= ~(u32)PROC2_use_tsc_scaling;
 	if (input->vpid02)
 		wish |= PROC2_enable_vpid;
 	return controls_adjust(input->host, CONTROLS_proc2, wish);
@@ -95,12 +106,23 @@ static u64 merge_read_shadow(u64 mask12, u64 shadow12, u64 guest12)
 	return (shadow12 & mask12) | (guest12 & ~mask12);
 }
 
-/* SDM "Time-Stamp Counter Offset and Multiplier": offsets add up, as L2's TSC is L1's with one more. */
+/*
+ * SDM "Time-Stamp Counter Offset and Multiplier": L2's TSC is L1's, scaled and with one more offset, so that L0's
+ * offset is scaled as well.
+ */
+static u64 scale_tsc(u64 value, u64 multiplier)
+{
+	return (u64)((__int128)(s64)value * (__int128)multiplier >> TSC_MULTIPLIER_SHIFT);
+}
+
 static u64 merge_tsc_offset(const struct merge_input *input)
 {
 	bool uses = controls12(input, CONTROLS_proc) & PROC_use_tsc_offsetting;
+	u64 offset01 = input->tsc_offset01;
 
-	return input->tsc_offset01 + (uses ? get12(input, F_tsc_offset) : 0);
+	if (scales_tsc(input))
+		offset01 = scale_tsc(offset01, get12(input, F_tsc_multiplier));
+	return offset01 + (uses ? get12(input, F_tsc_offset) : 0);
 }
 
 /* SDM "Loading Guest Control Registers, Debug Registers, and MSRs": the case without load_ia32_efer. */
@@ -179,6 +201,9 @@ u64 merge_field(const struct merge_input *input, enum vmcs_field field)
 		return input->vpid02;
 	case F_tsc_offset:
 		return merge_tsc_offset(input);
+	case F_vm_function_controls:
+		return 0; /* each VMFUNC exits, and L0 does what vmcs12 allows */
+	case F_tsc_multiplier:
 	case F_xss_exiting_bitmap:
 		return get12(input, field);
 	case F_cr0_guest_host_mask:
@@ -208,7 +233,9 @@ static const struct {
 		       .virtual_apic_address = 1, .apic_access_address = 1, .ept_pointer = 1,
 		       .virtual_processor_identifier = 1) },
 	{ F_secondary_processor_based_controls,
-	  FIELD_SET_OF(.apic_access_address = 1, .ept_pointer = 1, .virtual_processor_identifier = 1) },
+	  FIELD_SET_OF(.apic_access_address = 1, .ept_pointer = 1, .virtual_processor_identifier = 1,
+		       .tsc_offset = 1) },
+	{ F_tsc_multiplier, FIELD_SET_OF(.tsc_offset = 1) },
 	{ F_virtual_processor_identifier, FIELD_SET_OF(.secondary_processor_based_controls = 1) },
 	{ F_vm_entry_controls,
 	  FIELD_SET_OF(.guest_ia32_efer = 1, .guest_ia32_pat = 1, .guest_ia32_debugctl = 1, .guest_dr7 = 1) },

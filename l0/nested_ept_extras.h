@@ -1,0 +1,23 @@
+/* What L1 may add to EPT12: page-modification logging, #VE, EPTP switching. L0 emulates all three. */
+#ifndef TURTLES_NESTED_EPT_EXTRAS_H
+#define TURTLES_NESTED_EPT_EXTRAS_H
+
+#include "cpu.h"
+
+/* Does L1 log the pages of L2 that get dirty? SDM "Page-Modification Logging". */
+bool pml_in_use(const struct vmcs_slot *slot);
+/* No room for another entry: the next page that would get dirty is an exit to L1 instead. */
+bool pml_is_full(const struct vmcs_slot *slot);
+/* A page of L2 has got dirty. */
+void pml_log(struct vmcs_slot *slot, u64 address20);
+
+/*
+ * An EPT violation that is L1's: give L2 a #VE instead where L1 asked for that. False if it must be an exit. SDM
+ * "Convertible EPT Violations".
+ */
+bool ve_deliver(struct cpu *cpu, u64 qualification, bool suppressed);
+
+/* VMFUNC by L2: true if L0 has switched EPTP12 for it, false if it is an exit to L1. SDM "EPTP Switching". */
+bool vmfunc_switch_eptp(struct cpu *cpu);
+
+#endif
