@@ -18,7 +18,7 @@ static const struct {
 } expected[CONTROL_GROUPS] = {
 	[CONTROLS_pin] = { 0x69, 0x80 },
 	[CONTROLS_proc] = { 0xfbf99e8c, 0x00020000 },
-	[CONTROLS_proc2] = { 0x04111cff, 0x7beee300 },
+	[CONTROLS_proc2] = { 0x06173fff, 0x79e8c000 },
 	[CONTROLS_exit] = { 0x007c8204, 0x9f801000 },
 	[CONTROLS_entry] = { 0x0000c204, 0x007f2c00 },
 };
@@ -85,8 +85,12 @@ static void controls_that_lack_what_they_need_go_with_it(void **state)
 		{ CONTROLS_pin, PIN_virtual_nmis, CONTROLS_proc, PROC_nmi_window_exiting },
 		{ CONTROLS_pin, PIN_activate_vmx_preemption_timer, CONTROLS_exit,
 		  EXIT_save_vmx_preemption_timer_value },
-		{ CONTROLS_proc, PROC_use_tpr_shadow, CONTROLS_proc2, PROC2_virtualize_x2apic_mode },
-		{ CONTROLS_proc2, PROC2_enable_ept, CONTROLS_proc2, PROC2_unrestricted_guest },
+		{ CONTROLS_proc, PROC_use_tpr_shadow, CONTROLS_proc2,
+		  PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery },
+		{ CONTROLS_pin, PIN_external_interrupt_exiting, CONTROLS_proc2, PROC2_virtual_interrupt_delivery },
+		{ CONTROLS_proc, PROC_use_tsc_offsetting, CONTROLS_proc2, PROC2_use_tsc_scaling },
+		{ CONTROLS_proc2, PROC2_enable_ept, CONTROLS_proc2,
+		  PROC2_unrestricted_guest | PROC2_enable_vm_functions | PROC2_enable_pml | PROC2_ept_violation_ve },
 		{ CONTROLS_proc, (u32)PROC_activate_secondary_controls, CONTROLS_proc2, ~0u },
 		{ CONTROLS_proc2, ~0u, CONTROLS_proc, (u32)PROC_activate_secondary_controls },
 	};
@@ -169,7 +173,7 @@ static void what_l1_need_not_know_is_left_out(void **state)
 
 	(void)state;
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_MISC), 0x600401e7);
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0xf0106134141ull);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0xf0106334141ull);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR0_FIXED0), 0x80000021);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR0_FIXED1), 0xffffffff);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR4_FIXED0), 0x2000);
@@ -187,11 +191,11 @@ static void msrs_are_present_with_what_they_describe(void **state)
 	struct vmx_policy policy = vmx_policy_default;
 
 	(void)state;
-	assert_int_equal(caps12.present, 0x1ffff);
-	assert_false(capability_present(&caps12, MSR_IA32_VMX_VMFUNC));
+	assert_int_equal(caps12.present, 0x3ffff);
+	assert_true(capability_present(&caps12, MSR_IA32_VMX_VMFUNC));
 	assert_false(capability_present(&caps12, MSR_VMX_FIRST - 1));
 	assert_false(capability_present(&caps12, MSR_VMX_LAST + 1));
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMFUNC), 0);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMFUNC), VMFUNC_eptp_switching);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_PROCBASED_CTLS3), 0);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EXIT_CTLS2), 0);
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_ept;
@@ -200,7 +204,7 @@ static void msrs_are_present_with_what_they_describe(void **state)
 	policy = vmx_policy_default;
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_vpid;
 	caps12 = offer(&host, &policy);
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0x6134141);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_EPT_VPID_CAP), 0x6334141);
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_ept;
 	caps12 = offer(&host, &policy);
 	assert_false(capability_present(&caps12, MSR_IA32_VMX_EPT_VPID_CAP));
@@ -239,6 +243,18 @@ static const struct {
 	{ F_ple_gap, { { CONTROLS_proc2, PROC2_pause_loop_exiting } } },
 	{ F_ple_window, { { CONTROLS_proc2, PROC2_pause_loop_exiting } } },
 	{ F_xss_exiting_bitmap, { { CONTROLS_proc2, PROC2_enable_xsaves_xrstors } } },
+	{ F_guest_interrupt_status, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
+	{ F_eoi_exit_bitmap_0, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
+	{ F_eoi_exit_bitmap_1, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
+	{ F_eoi_exit_bitmap_2, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
+	{ F_eoi_exit_bitmap_3, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
+	{ F_vm_function_controls, { { CONTROLS_proc2, PROC2_enable_vm_functions } } },
+	{ F_eptp_list_address, { { CONTROLS_proc2, PROC2_enable_vm_functions } } },
+	{ F_pml_address, { { CONTROLS_proc2, PROC2_enable_pml } } },
+	{ F_pml_index, { { CONTROLS_proc2, PROC2_enable_pml } } },
+	{ F_virtualization_exception_information_address, { { CONTROLS_proc2, PROC2_ept_violation_ve } } },
+	{ F_eptp_index, { { CONTROLS_proc2, PROC2_ept_violation_ve } } },
+	{ F_tsc_multiplier, { { CONTROLS_proc2, PROC2_use_tsc_scaling } } },
 	{ F_guest_ia32_pat, { { CONTROLS_entry, ENTRY_load_ia32_pat },
 			      { CONTROLS_exit, EXIT_save_ia32_pat } } },
 	{ F_guest_ia32_efer, { { CONTROLS_entry, ENTRY_load_ia32_efer },
@@ -299,7 +315,10 @@ static void the_highest_index_is_that_of_the_fields_offered(void **state)
 	struct vmx_policy policy = vmx_policy_default;
 
 	(void)state;
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2e); /* of the preemption timer */
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x32); /* of the TSC multiplier */
+	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_use_tsc_scaling;
+	caps12 = offer(&host, &policy);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2e); /* the preemption timer */
 	policy.controls[CONTROLS_pin] = 0;
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2c); /* the XSS-exiting bitmap */

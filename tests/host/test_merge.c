@@ -83,6 +83,8 @@ static enum origin origin_of(enum control_group group, u32 bit)
 		  EXIT_host_address_space_size | EXIT_save_debug_controls | EXIT_save_ia32_pat |
 		  EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer, ALWAYS },
 		{ CONTROLS_exit, EXIT_save_vmx_preemption_timer_value, FROM_12 },
+		{ CONTROLS_proc2, PROC2_enable_pml | PROC2_ept_violation_ve, NEVER },
+		{ CONTROLS_proc2, PROC2_use_tsc_scaling, BY_RULE },
 		{ CONTROLS_entry, ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer,
 		  ALWAYS },
 		{ CONTROLS_entry, ENTRY_ia32e_mode_guest, FROM_12 },
@@ -221,6 +223,25 @@ static void an_interrupt_is_acknowledged_only_for_l1(void **state)
 		exit02 = merged(test, F_primary_vm_exit_controls);
 		assert_int_equal(!!(exit02 & EXIT_acknowledge_interrupt_on_exit), i == 3);
 	}
+}
+
+static void l0s_offset_is_scaled_with_the_rest(void **state)
+{
+	struct merge_test *test = *state;
+
+	test->input.tsc_offset01 = 0x1000;
+	or12(test, F_primary_processor_based_controls, PROC_activate_secondary_controls | PROC_use_tsc_offsetting);
+	or12(test, F_secondary_processor_based_controls, PROC2_use_tsc_scaling);
+	set12(test, F_tsc_offset, 5);
+	set12(test, F_tsc_multiplier, BIT(TSC_MULTIPLIER_SHIFT) * 3 / 2);
+	assert_int_equal(merged(test, F_tsc_offset), 0x1805);
+	assert_int_equal(merged(test, F_tsc_multiplier), BIT(TSC_MULTIPLIER_SHIFT) * 3 / 2);
+	assert_int_not_equal(merged(test, F_secondary_processor_based_controls) & PROC2_use_tsc_scaling, 0);
+	test->input.tsc_offset01 = -0x1000ull; /* L1 may be behind the machine */
+	assert_int_equal(merged(test, F_tsc_offset), 5 - 0x1800ull);
+	set12(test, F_primary_processor_based_controls, PROC_activate_secondary_controls);
+	assert_int_equal(merged(test, F_tsc_offset), -0x1000ull);
+	assert_int_equal(merged(test, F_secondary_processor_based_controls) & PROC2_use_tsc_scaling, 0);
 }
 
 static void addresses_are_those_of_l0(void **state)
@@ -429,6 +450,7 @@ int main(void)
 		MERGE_TEST(msr_bitmaps_are_used_only_where_l1_uses_some),
 		MERGE_TEST(a_vpid_is_used_only_where_there_is_one),
 		MERGE_TEST(an_interrupt_is_acknowledged_only_for_l1),
+		MERGE_TEST(l0s_offset_is_scaled_with_the_rest),
 		MERGE_TEST(addresses_are_those_of_l0),
 		MERGE_TEST(bitmaps_and_masks_are_united),
 		MERGE_TEST(l2_reads_its_own_bits_where_only_l0_masks),
