@@ -30,6 +30,8 @@ HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
 HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
 # Images of the tests: one assembly file each, or one C file entered through start.S.
 IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
+# L1s that print what they see of VMX, on parts of the minivisor.
+CONFORM_SRC := $(wildcard tests/conform/*.c)
 
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
@@ -44,8 +46,11 @@ HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
+CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
+CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.c) l1/guests/runtime/traps.S \
+	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host
+	tests/host tests/conform/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -54,7 +59,8 @@ VERSION := $(BUILD)/generated/version.h
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-host check-boot gates headers packages clean tests l0 minivisor guests rom images FORCE
+.PHONY: all demo check check-host check-boot gates headers packages clean tests l0 minivisor guests rom images \
+	conform FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -62,7 +68,8 @@ minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
-tests: $(HOST_TESTS) images
+conform: $(CONFORM)
+tests: $(HOST_TESTS) images conform
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -150,6 +157,12 @@ $(BUILD)/images/%.bin: $(BUILD)/images/%.elf
 $(BUILD)/images/info.elf: $(call object,rom,tests/images/start.S tests/images/info.c lib/serial.c)
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $^ -o $@
+
+# The minivisor's start calls minivisor_main, which is conform_main here.
+$(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=conform_main \
+		$(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 # Rewritten only when the commit changes, so that a plain make builds nothing.
 $(VERSION): FORCE
