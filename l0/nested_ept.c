@@ -15,10 +15,10 @@ static bool read_entry12(void *context, u64 address10, u64 *entry)
 	return true;
 }
 
-/* A walk of EPT12: whether it made a page dirty, or would if it did more than look. */
+/* A walk of EPT12: what flags it set, or would have set if it did more than look. */
 struct walk12 {
 	bool only_look;
-	bool got_dirty;
+	bool got_accessed, got_dirty;
 };
 
 static bool set_bits12(void *context, u64 address10, u64 bits)
@@ -28,6 +28,8 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 
 	if (!at)
 		return false;
+	if (bits & EPT_ACCESSED & ~*at)
+		walk->got_accessed = true;
 	if (bits & EPT_DIRTY & ~*at)
 		walk->got_dirty = true;
 	if (walk->only_look)
@@ -123,15 +125,15 @@ static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 add
 	}
 }
 
-/* Would the access make a page dirty in EPT12? Nothing is changed yet. */
-static bool would_get_dirty(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
+/* SDM "Page-Modification Logging": a full log exits before any flag is set, accessed ones included. */
+static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
 {
 	struct walk12 walk = { .only_look = true };
 	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
-	return result.status == EPT_WALK_OK && walk.got_dirty;
+	return result.status == EPT_WALK_OK && (walk.got_accessed || walk.got_dirty);
 }
 
 static void filled(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result, u64 address20,
@@ -163,7 +165,7 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 		violation_of_ept01(cpu, address20, qualification);
 		return;
 	}
-	if (pml_in_use(slot) && pml_is_full(slot) && would_get_dirty(cpu, slot, address20, access)) {
+	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access)) {
 		nested_reflect(cpu, REASON_page_modification_log_full, qualification & EPT_VIOLATION_NMI_UNBLOCKING);
 		return;
 	}

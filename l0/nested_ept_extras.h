@@ -6,7 +6,7 @@
 
 /* Does L1 log the pages of L2 that get dirty? SDM "Page-Modification Logging". */
 bool pml_in_use(const struct vmcs_slot *slot);
-/* No room for another entry: the next page that would get dirty is an exit to L1 instead. */
+/* No room for another entry: the next access that would set a flag in EPT12 is an exit to L1 instead. */
 bool pml_is_full(const struct vmcs_slot *slot);
 /* A page of L2 has got dirty. */
 void pml_log(struct vmcs_slot *slot, u64 address20);
