@@ -289,15 +289,37 @@ static void end_of_interrupt(u64 vector)
 		*(volatile u32 *)(access_page + APIC_EOI) = 0;
 }
 
+static void touch_table(const struct descriptor_pointer *table)
+{
+	(void)*(volatile u8 *)table->base;
+	(void)*(volatile u8 *)(table->base + table->limit);
+}
+
+/*
+ * An EPT violation during the delivery of a virtual interrupt is beyond the emulated CPU: its IDT-vectoring
+ * information tells of an earlier event. So L2 has L0 map what the delivery needs.
+ */
+static void touch_tables(void)
+{
+	struct descriptor_pointer table;
+
+	__asm__ volatile("sidt %0" : "=m"(table) : : "memory");
+	touch_table(&table);
+	__asm__ volatile("sgdt %0" : "=m"(table) : : "memory");
+	touch_table(&table);
+}
+
 static u64 l2_take_interrupts(u64 unused)
 {
 	(void)unused;
+	touch_tables();
 	__asm__ volatile("sti; nop; nop; cli" : : : "memory");
 	return 0;
 }
 
 static u64 l2_lower_tpr(u64 value)
 {
+	touch_tables();
 	__asm__ volatile("sti; nop; movq %0, %%cr8; nop; cli" : : "r"(value) : "memory");
 	return 0;
 }
