@@ -4,26 +4,42 @@
 . "$(dirname "$0")/lib.sh"
 
 SLOW="--set ept02_large_pages=off --set ept02_cache=off --set dirty_tracking=off --set lazy_guest_state=off"
+FEW="--set ept01_large_pages=off --set ept02_slots=1 --set vmcs02_slots=1 --set vpid02=off --set bitmap_cache=off"
 
 same_console() {
 	status_is 0 && diff "$folder/bare.txt" "$out/console.txt"
 }
 
-# conform IMAGE CPU: four tests.
-conform() {
+offers_all() {
+	status_is 0 && ! grep 'not offered' "$out/console.txt"
+}
+
+# bare IMAGE CPU, then conform IMAGE CPU [SWITCHES]: the transcript, and L0's against it.
+bare() {
 	run --bare --cpu "$2" --l1 "$BUILD/conform/$1.elf"
 	ok "$1 on the bare $2" status_is 0
 	cp "$out/console.txt" "$folder/bare.txt"
-	run --cpu "$2" --l1 "$BUILD/conform/$1.elf"
-	ok "$1 on $2: L0 shows the same" same_console
-	run --cpu "$2" --l1 "$BUILD/conform/$1.elf" --set l1_offset=16
-	ok "$1 on $2: moved within memory, too" same_console
-	# shellcheck disable=SC2086 # several words
-	run --cpu "$2" --l1 "$BUILD/conform/$1.elf" $SLOW
-	ok "$1 on $2: with the slow switches, too" same_console
 }
 
-plan 12
-for cpu in corei7_skylake_x broadwell_ult corei7_icelake_u; do
-	conform ept_extras $cpu
+conform() {
+	conform_image=$1 conform_cpu=$2
+	shift 2
+	run --cpu "$conform_cpu" --l1 "$BUILD/conform/$conform_image.elf" "$@"
+	ok "$conform_image on $conform_cpu, L0 with ${*:-its defaults}: the same" same_console
+}
+
+plan 30
+for image in ept_extras tsc apicv; do
+	bare "$image" corei7_skylake_x
+	ok "$image finds all of its features there" offers_all
+	conform "$image" corei7_skylake_x
+	conform "$image" corei7_skylake_x --set l1_offset=16
+	# shellcheck disable=SC2086 # several words
+	conform "$image" corei7_skylake_x $SLOW
+	# shellcheck disable=SC2086 # several words
+	conform "$image" corei7_skylake_x $FEW
+	for cpu in broadwell_ult corei7_icelake_u; do
+		bare "$image" $cpu
+		conform "$image" $cpu
+	done
 done
