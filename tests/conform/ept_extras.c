@@ -312,6 +312,14 @@ static u64 l2_breakpoint(u64 stack)
 	return 0;
 }
 
+/* A violation with L2's stack where the argument points, so that there is no place for the frame of its #VE. */
+static u64 l2_read_on_stack(u64 stack)
+{
+	__asm__ volatile("movq %%rsp, %%rbx; movq %%rdi, %%rsp; movq (%%rdi), %%rax; movq %%rbx, %%rsp"
+			 : : "D"(stack) : "rax", "rbx", "memory");
+	return 0;
+}
+
 static void deny(u64 *root)
 {
 	*ept12_entry(root, SMALL(0), 1) = 0;
@@ -337,6 +345,8 @@ static void violations(void)
 	violate_anew("read a large page with #VE suppressed", l2_read, OTHER);
 	violate_anew("read a misconfigured page", l2_read, SMALL(5));
 	violate_anew("during the delivery of an event", l2_breakpoint, SMALL(0) + 0x800);
+	print("  IDT-vectoring information %lx\n", vmread(ENC_idt_vectoring_information));
+	violate_anew("during the delivery of its own #VE", l2_read_on_stack, SMALL(0) + 0x800);
 	print("  IDT-vectoring information %lx\n", vmread(ENC_idt_vectoring_information));
 	traps.skip = 1;
 	violate_anew("fetch", l2_fetch, SMALL(2));
@@ -390,13 +400,56 @@ static void switching_with_exceptions(void)
 	print("  eptp_index %lx\n", vmread(ENC_eptp_index));
 }
 
+static void logging_with_exceptions(void)
+{
+	static const struct controls both = { .proc2 = PROC2_ept_violation_ve | PROC2_enable_pml };
+	u64 *root = new_root();
+
+	if (!offers(&both, "#VE with page-modification logging"))
+		return;
+	*ept12_entry(root, SMALL(1), 1) &= ~EPT_WRITE;
+	*ept12_entry(root, SMALL(2), 1) = 0;
+	guest_new(&both, ept12_pointer(root, true));
+	vmwrite(ENC_virtualization_exception_information_address, (uintptr_t)information);
+	vmwrite(ENC_pml_address, (uintptr_t)pml);
+	start_log(PML_INDEX_MAX);
+	violate_anew("a write to a page without write, logging", l2_write, SMALL(1));
+	ept12_tell("  its page", root, SMALL(1));
+	violate_anew("a write to a page that is not there, logging", l2_write, SMALL(2));
+	violate_anew("a write to a page that is there, logging", l2_write, SMALL(3));
+	tell_log("the log");
+}
+
+/* L1 clears a flag and invalidates the one context. */
+static void invalidation_of_one(void)
+{
+	u64 *root = new_root();
+
+	if (!(ept_vpid_capabilities() & EPT_CAP_ACCESSED_DIRTY))
+		return;
+	guest_new(&plain, ept12_pointer(root, true));
+	call("write", l2_write, SMALL(1));
+	call("write large", l2_write, LARGE);
+	*ept12_entry(root, SMALL(1), 1) &= ~EPT_DIRTY;
+	*ept12_entry(root, LARGE, 2) &= ~(EPT_ACCESSED | EPT_DIRTY);
+	print("INVEPT: %d\n", invept(INVEPT_single_context, ept12_pointer(root, true)));
+	call("read", l2_read, SMALL(1));
+	call("read large", l2_read, LARGE);
+	tell_flags(root, "after reads");
+	call("write", l2_write, SMALL(1));
+	call("write large", l2_write, LARGE);
+	tell_flags(root, "after writes");
+}
+
 bool conform(void)
 {
 	area = memory_take(3 * sizeof(*area), sizeof(*area));
 	accessed_dirty();
+	invalidation_of_one();
 	page_modification_log();
 	eptp_switching();
 	virtualization_exceptions();
 	switching_with_exceptions();
+	logging_with_exceptions();
 	return true;
 }
