@@ -441,11 +441,42 @@ static void invalidation_of_one(void)
 	tell_flags(root, "after writes");
 }
 
+static void tell_all_but_qualification(const char *what, struct exit exit)
+{
+	if (exit.done)
+		print("%s: done\n", what);
+	else
+		print("%s: exit %x, guest-physical %lx\n", what, exit.reason, exit.guest_physical_address);
+}
+
+/* With the flags on, a walk writes to L2's paging structures, so it needs to be allowed to. */
+static void walk_without_write(void)
+{
+	u64 *root = new_root(), cr3 = read_cr3();
+
+	if (!(ept_vpid_capabilities() & EPT_CAP_ACCESSED_DIRTY))
+		return;
+	ept12_split(root, cr3);
+	*ept12_entry(root, cr3, 1) &= ~EPT_WRITE;
+	guest_new(&plain, ept12_pointer(root, false));
+	tell_all_but_qualification("a read-only PML4 of L2's, without the flags", guest_call(l2_read, SMALL(0)));
+	guest_new(&plain, ept12_pointer(root, true));
+	tell_all_but_qualification("with the flags", guest_call(l2_read, SMALL(0)));
+	ept12_tell("  its page", root, cr3);
+	*ept12_entry(root, cr3, 1) = 0;
+	ept12_clean(root);
+	guest_new(&plain, ept12_pointer(root, false));
+	tell_all_but_qualification("an absent PML4 of L2's, without the flags", guest_call(l2_read, SMALL(0)));
+	guest_new(&plain, ept12_pointer(root, true));
+	tell_all_but_qualification("with the flags", guest_call(l2_read, SMALL(0)));
+}
+
 bool conform(void)
 {
 	area = memory_take(3 * sizeof(*area), sizeof(*area));
 	accessed_dirty();
 	invalidation_of_one();
+	walk_without_write();
 	page_modification_log();
 	eptp_switching();
 	virtualization_exceptions();
