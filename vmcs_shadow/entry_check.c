@@ -39,7 +39,8 @@ static bool check_tpr_shadow(struct check *c)
 	u64 threshold = check_get(c, F_tpr_threshold);
 
 	if (!check_uses(c, CONTROLS_proc, PROC_use_tpr_shadow))
-		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_ON_TPR_SHADOW), F_secondary_processor_based_controls,
+		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_ON_TPR_SHADOW),
+			       F_secondary_processor_based_controls,
 			       "x2APIC mode, register virtualization and interrupt delivery need use_tpr_shadow");
 	return check_page(c, F_virtual_apic_address) &&
 	       require(c, delivery || !(threshold & ~TPR_THRESHOLD), F_tpr_threshold, "TPR threshold above 15") &&
