@@ -308,7 +308,8 @@ static void violate_anew(const char *what, l2_code *code, u64 address)
 /* A breakpoint whose frame goes where the argument points. */
 static u64 l2_breakpoint(u64 stack)
 {
-	__asm__ volatile("movq %%rsp, %%rbx; movq %%rdi, %%rsp; int3; movq %%rbx, %%rsp" : : "D"(stack) : "rbx", "memory");
+	__asm__ volatile("movq %%rsp, %%rbx; movq %%rdi, %%rsp; int3; movq %%rbx, %%rsp"
+			 : : "D"(stack) : "rbx", "memory");
 	return 0;
 }
 
