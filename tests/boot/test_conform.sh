@@ -28,10 +28,10 @@ conform() {
 	ok "$conform_image on $conform_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
-plan 30
-for image in ept_extras tsc apicv; do
+plan 40
+for image in ept_extras tsc apicv fields; do
 	bare "$image" corei7_skylake_x
-	ok "$image finds all of its features there" offers_all
+	ok "$image finds all that it asks for there" offers_all
 	conform "$image" corei7_skylake_x
 	conform "$image" corei7_skylake_x --set l1_offset=16
 	# shellcheck disable=SC2086 # several words

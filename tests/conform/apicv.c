@@ -1,6 +1,6 @@
 /*
- * L2's local APIC: TPR shadow, APIC accesses, x2APIC mode, register virtualization, virtual-interrupt delivery. What the
- * emulated CPU cannot do is not asked of it: a fetch from the APIC-access page, a virtual interrupt that ends HLT.
+ * L2's local APIC: TPR shadow, APIC accesses, x2APIC mode, register virtualization, virtual-interrupt delivery. What
+ * the emulated CPU cannot do is not asked of it: a fetch from the APIC-access page, a virtual interrupt ending HLT.
  */
 #include "lib/conform.h"
 #include "l1/minivisor/boot.h"

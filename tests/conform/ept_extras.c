@@ -308,7 +308,8 @@ static void violate_anew(const char *what, l2_code *code, u64 address)
 /* A breakpoint whose frame goes where the argument points. */
 static u64 l2_breakpoint(u64 stack)
 {
-	__asm__ volatile("movq %%rsp, %%rbx; movq %%rdi, %%rsp; int3; movq %%rbx, %%rsp" : : "D"(stack) : "rbx", "memory");
+	__asm__ volatile("movq %%rsp, %%rbx; movq %%rdi, %%rsp; int3; movq %%rbx, %%rsp"
+			 : : "D"(stack) : "rbx", "memory");
 	return 0;
 }
 
@@ -471,6 +472,32 @@ static void walk_without_write(void)
 	tell_all_but_qualification("with the flags", guest_call(l2_read, SMALL(0)));
 }
 
+/* What of it needs EPT; SDM "VM-Execution Control Fields". */
+static void check_without_ept(const char *what, const struct controls *controls, u64 vm_functions)
+{
+	if (!offers(controls, what))
+		return;
+	guest_new(controls, 0);
+	if (controls->proc2 & PROC2_enable_pml)
+		vmwrite(ENC_pml_address, (uintptr_t)pml);
+	if (controls->proc2 & PROC2_ept_violation_ve)
+		vmwrite(ENC_virtualization_exception_information_address, (uintptr_t)information);
+	if (controls->proc2 & PROC2_enable_vm_functions) {
+		vmwrite(ENC_vm_function_controls, vm_functions);
+		vmwrite(ENC_eptp_list_address, (uintptr_t)eptp_list);
+	}
+	call(what, l2_read, SMALL(0));
+}
+
+static void without_ept(void)
+{
+	print("without EPT\n");
+	check_without_ept("page-modification logging", &logging, 0);
+	check_without_ept("#VE", &exceptions, 0);
+	check_without_ept("VM functions", &functions, 0);
+	check_without_ept("EPTP switching", &functions, VMFUNC_eptp_switching);
+}
+
 bool conform(void)
 {
 	area = memory_take(3 * sizeof(*area), sizeof(*area));
@@ -482,5 +509,6 @@ bool conform(void)
 	virtualization_exceptions();
 	switching_with_exceptions();
 	logging_with_exceptions();
+	without_ept();
 	return true;
 }
