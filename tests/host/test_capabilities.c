@@ -86,7 +86,8 @@ static void controls_that_lack_what_they_need_go_with_it(void **state)
 		{ CONTROLS_pin, PIN_activate_vmx_preemption_timer, CONTROLS_exit,
 		  EXIT_save_vmx_preemption_timer_value },
 		{ CONTROLS_proc, PROC_use_tpr_shadow, CONTROLS_proc2,
-		  PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery },
+		  PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization |
+		  PROC2_virtual_interrupt_delivery },
 		{ CONTROLS_pin, PIN_external_interrupt_exiting, CONTROLS_proc2, PROC2_virtual_interrupt_delivery },
 		{ CONTROLS_proc, PROC_use_tsc_offsetting, CONTROLS_proc2, PROC2_use_tsc_scaling },
 		{ CONTROLS_proc2, PROC2_enable_ept, CONTROLS_proc2,
