@@ -19,6 +19,10 @@ ROM_FLAGS := $(filter-out -O2 -m64 -mno-red-zone,$(FREESTANDING)) -Os -m32 -marc
 # Host code; libc's own headers, so not those of lib/.
 HOST_FLAGS := $(filter-out -Ilib,$(COMMON))
 HOST_TEST_FLAGS := $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+# libFuzzer and coverage are clang's. What guides the fuzzer is where it gets to in the pure rooms, not in the tests.
+CLANG ?= clang
+FUZZ_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+COVERAGE_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fprofile-instr-generate -fcoverage-mapping
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
 LIB_SRC := $(wildcard lib/*.c)
@@ -28,6 +32,9 @@ GUEST_SRC := $(wildcard l1/guests/*.c)
 ROM_SRC := boot/rom/start.S boot/rom/loader.c
 HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
 HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+# What a target is linked with: its random numbers are the input's, not those of host_test.c.
+FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) $(filter-out %/host_test.c,$(HOST_HELPER_SRC))
 # Images of the tests: one assembly file each, or one C file entered through start.S.
 IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
 # L1s that print what they see of VMX, on parts of the minivisor.
@@ -42,15 +49,21 @@ LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
+FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
+COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
+COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
+COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
+COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/conform/lib
+	tests/host tests/conform/lib tests/fuzz
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -59,8 +72,8 @@ VERSION := $(BUILD)/generated/version.h
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-host check-boot gates headers packages clean tests l0 minivisor guests rom images \
-	conform FORCE
+.PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
+.PHONY: coverage-programs l0 minivisor guests rom images conform FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -70,6 +83,8 @@ rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
 conform: $(CONFORM)
 tests: $(HOST_TESTS) images conform
+fuzzers: $(FUZZERS)
+coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -145,6 +160,24 @@ $(HOST_TESTS): $(BUILD)/tests/%: $(BUILD)/host/tests/host/%.o $(HOST_OBJ)
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_TEST_FLAGS) $^ -lcmocka -o $@
 
+$(BUILD)/fuzz/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_FLAGS) $(if $(filter tests/%,$<),,-fsanitize=fuzzer-no-link) -c $< -o $@
+
+$(FUZZERS): $(BUILD)/fuzzers/%: $(BUILD)/fuzz/tests/fuzz/%.o $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer $^ -lcmocka -o $@
+
+$(BUILD)/coverage/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(COVERAGE_FLAGS) -c $< -o $@
+
+$(COVERAGE_TESTS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/host/%.o $(COVERAGE_HOST_OBJ)
+	$(CLANG) $(COVERAGE_FLAGS) $^ -lcmocka -o $@
+
+$(COVERAGE_FUZZERS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/fuzz/%.o $(COVERAGE_FUZZ_OBJ)
+	$(CLANG) $(COVERAGE_FLAGS) -fsanitize=fuzzer $^ -lcmocka -o $@
+
 IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
 
 $(filter-out $(BUILD)/images/info.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
@@ -170,13 +203,13 @@ $(VERSION): FORCE
 	@printf '#define TURTLES_COMMIT "%s"\n' "$$(scripts/version.sh)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-# Each header compiled as a source file of its own; those of tests/host with libc's headers.
+# Each header compiled as a source file of its own; those of the tests with libc's headers.
 headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(findstring tests/host,$<),$(HOST_FLAGS),$(FREESTANDING)) \
-		-iquote $(<D) -MF $@.d -MT $@ -fsyntax-only -x c -
+	@echo '#include "$<"' | $(CC) $(if $(filter tests/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+		-iquote $(<D) -Itests/host -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
 packages:
@@ -188,13 +221,27 @@ demo:
 
 check:
 	@scripts/packages.sh build emulator check
-	+@scripts/check.sh gates host boot
+	+@scripts/check.sh gates host fuzz boot
 
 check-host:
 	+@scripts/check.sh host
 
+check-fuzz:
+	@scripts/packages.sh build check
+	+@scripts/check.sh fuzz
+
 check-boot:
 	+@scripts/check.sh boot
+
+# Each fuzz target for so long; a corpus is kept in $(BUILD)/fuzz/corpus/.
+FUZZ_SECONDS ?= 30
+fuzz:
+	@scripts/packages.sh build check
+	+@scripts/libfuzzer.sh run $(FUZZ_SECONDS)
+
+coverage:
+	@scripts/packages.sh build check coverage
+	+@scripts/coverage.sh
 
 gates:
 	+@scripts/check.sh gates

@@ -1,6 +1,6 @@
 #!/bin/sh
-# check.sh PART...: runs the gates, the host tests and the boot tests (gates, host, boot), all of them TAP, as many at
-# a time as there are CPUs, and closes with "N passed, N failed".
+# check.sh PART...: runs the gates, the host tests, the fuzz targets and the boot tests (gates, host, fuzz, boot), all
+# of them TAP, as many at a time as there are CPUs, and closes with "N passed, N failed".
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -12,8 +12,9 @@ part_tests() {
 	case $1 in
 	gates) printf '%s\n' "$root/scripts/gates.sh" ;;
 	host) printf '%s\n' "$root"/tests/host/test_*.c | sed "s,.*/\(.*\)\.c,$BUILD/tests/\1," ;;
+	fuzz) printf '%s\n' "$root"/tests/fuzz/fuzz_*.c | sed "s,.*/\(.*\)\.c,$BUILD/fuzzers/\1," ;;
 	boot) printf '%s\n' "$root"/tests/boot/test_*.sh ;;
-	*) die "$STATUS_USAGE" "check.sh takes gates, host and boot, not \"$1\"" ;;
+	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz and boot, not \"$1\"" ;;
 	esac
 }
 
@@ -38,7 +39,10 @@ run_one() {
 	name=$(basename "$1" .sh)
 	tap=$results/$name.tap
 	status=0
-	CMOCKA_MESSAGE_OUTPUT=TAP "$1" > "$tap" 2>&1 < /dev/null || status=$?
+	case $1 in
+	*/fuzzers/*) set -- "$root/scripts/libfuzzer.sh" check "$name" ;;
+	esac
+	CMOCKA_MESSAGE_OUTPUT=TAP "$@" > "$tap" 2>&1 < /dev/null || status=$?
 	result=$(judge_tap "$tap" "$status")
 	printf '%s\n' "$result" > "$results/$name.result"
 	passed=${result%% *}
@@ -72,7 +76,10 @@ main() {
 	for part in "$@"; do
 		part_tests "$part"
 	done > "$results/tests"
-	make_quietly all tests
+	case " $* " in
+	*" fuzz "*) make_quietly all tests fuzzers ;;
+	*) make_quietly all tests ;;
+	esac
 	xargs -n 1 -P "$(nproc)" "$0" --one < "$results/tests"
 	close
 }

@@ -1,0 +1,95 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fuzz.h"
+#include "host_test.h"
+
+static struct fuzz_input *driver;
+
+/* A failed check of cmocka is to end the run as one of ours does, for there is no test around it. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	return setenv("CMOCKA_TEST_ABORT", "1", true);
+}
+
+void fuzz_disagree(const char *what, const char *file, int line)
+{
+	fprintf(stderr, "%s:%d: no agreement: %s\n", file, line, what);
+	abort();
+}
+
+u64 fuzz_take(struct fuzz_input *input, unsigned size)
+{
+	u64 value = 0;
+
+	for (unsigned i = 0; i < size && input->left; i++) {
+		value |= (u64)*input->data++ << (8 * i);
+		input->left--;
+	}
+	return value;
+}
+
+unsigned fuzz_below(struct fuzz_input *input, unsigned limit)
+{
+	return (unsigned)fuzz_take(input, limit > 256 ? 2 : 1) % limit;
+}
+
+bool fuzz_bool(struct fuzz_input *input)
+{
+	return fuzz_take(input, 1) & 1;
+}
+
+u64 fuzz_change(struct fuzz_input *input, u64 value)
+{
+	static const u64 edges[] = {
+		0, ~0ull, 1, 0xf, 0x10, 0xff, 0xfff, 0x1000, 0x2000, BIT(31), BITS(31, 0), BIT(32), BIT(39),
+		BIT(40) - 0x1000, BIT(40) - 0x10, BIT(40), BIT(47) - 1, BIT(47), ~BITS(46, 0), BIT(52),
+		BIT(63),
+	};
+
+	switch (fuzz_below(input, 6)) {
+	case 0:
+	case 1:
+		return value ^ BIT(fuzz_below(input, 64));
+	case 2:
+		return value + (u64)(s64)(int8_t)fuzz_take(input, 1);
+	case 3:
+		return edges[fuzz_below(input, ARRAY_SIZE(edges))];
+	case 4:
+		return fuzz_take(input, 4);
+	default:
+		return fuzz_take(input, 8);
+	}
+}
+
+void fuzz_drive(struct fuzz_input *input)
+{
+	driver = input;
+}
+
+/* tests/host/host_test.c has these for the host tests; the fuzz targets have them here. */
+u64 host_random(u64 *state)
+{
+	u64 z;
+
+	if (driver && driver->left)
+		return fuzz_take(driver, 8);
+	z = *state += 0x9e3779b97f4a7c15ull;
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+u64 host_random_below(u64 *state, u64 limit)
+{
+	if (driver && driver->left && limit <= BIT(16))
+		return fuzz_below(driver, (unsigned)limit);
+	return host_random(state) % limit;
+}
+
+bool host_random_percent(u64 *state, unsigned percent)
+{
+	return host_random_below(state, 100) < percent;
+}
