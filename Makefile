@@ -203,12 +203,12 @@ $(VERSION): FORCE
 	@printf '#define TURTLES_COMMIT "%s"\n' "$$(scripts/version.sh)" > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-# Each header compiled as a source file of its own; those of the tests with libc's headers.
+# Each header compiled as a source file of its own; those of host tests and fuzz targets with libc's headers.
 headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(filter tests/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
 		-iquote $(<D) -Itests/host -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
