@@ -38,7 +38,7 @@ FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) $(filter
 # Images of the tests: one assembly file each, or one C file entered through start.S.
 IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
 # L1s that print what they see of VMX, on parts of the minivisor.
-CONFORM_SRC := $(wildcard tests/conform/*.c)
+FEATURE_SRC := $(wildcard tests/features/*.c)
 
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
@@ -59,11 +59,11 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
 COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
-CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
-CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.c) l1/guests/runtime/traps.S \
+FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
+FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/conform/lib tests/fuzz
+	tests/host tests/features/lib tests/fuzz
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -73,7 +73,7 @@ VERSION := $(BUILD)/generated/version.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
-.PHONY: coverage-programs l0 minivisor guests rom images conform FORCE
+.PHONY: coverage-programs l0 minivisor guests rom images features FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -81,8 +81,8 @@ minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
-conform: $(CONFORM)
-tests: $(HOST_TESTS) images conform
+features: $(FEATURES)
+tests: $(HOST_TESTS) images features
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 
@@ -191,11 +191,11 @@ $(BUILD)/images/info.elf: $(call object,rom,tests/images/start.S tests/images/in
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $^ -o $@
 
-# The minivisor's start calls minivisor_main, which is conform_main here.
-$(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+# The minivisor's start calls minivisor_main, which is feature_main here.
+$(FEATURES): $(BUILD)/features/%.elf: $(BUILD)/obj/tests/features/%.o $(FEATURE_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	@mkdir -p $(@D)
-	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=conform_main \
-		$(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=feature_main \
+		$(FEATURE_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 # Rewritten only when the commit changes, so that a plain make builds nothing.
 $(VERSION): FORCE

@@ -2,7 +2,7 @@
  * L2's local APIC: TPR shadow, APIC accesses, x2APIC mode, register virtualization, virtual-interrupt delivery. What
  * the emulated CPU cannot do is not asked of it: a fetch from the APIC-access page, a virtual interrupt ending HLT.
  */
-#include "lib/conform.h"
+#include "lib/feature.h"
 #include "l1/minivisor/boot.h"
 #include "lib/ept12.h"
 #include "string.h"
@@ -430,7 +430,7 @@ static void entry_checks(void)
 	      PROC2_virtual_interrupt_delivery | PROC2_apic_register_virtualization);
 }
 
-bool conform(void)
+bool feature(void)
 {
 	virtual_apic = memory_take_zeroed(PAGE_SIZE);
 	access_page = memory_take_zeroed(2 * PAGE_SIZE);

@@ -1,5 +1,5 @@
 /*
- * What the conformance images stand on. Each is an L1 that prints what it sees of VMX: the same image must print the
+ * What the feature images stand on. Each is an L1 that prints what it sees of VMX: the same image must print the
  * same on the bare CPU and on L0.
  */
 #ifndef CONFORM_H
@@ -13,7 +13,7 @@
 #include "x86.h"
 
 /* Each image's own: print what is seen; false if something cannot be as it is. */
-bool conform(void);
+bool feature(void);
 
 /* L2's code: a function of the image, which runs with one argument on L2's stack. */
 typedef u64 l2_code(u64 argument);

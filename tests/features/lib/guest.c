@@ -1,5 +1,5 @@
 /* L2: one VMCS at a time, its code functions of the image. */
-#include "conform.h"
+#include "feature.h"
 #include "l1/minivisor/cpu.h"
 #include "l1/minivisor/enter.h"
 #include "l1/minivisor/fail.h"

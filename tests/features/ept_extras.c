@@ -4,7 +4,7 @@
  * structures with accessed and dirty flags on; bits 11:0 of logged addresses; that each walk with a full log is an
  * exit, even if no flag is to be set; that VM entry does not load eptp_index.
  */
-#include "lib/conform.h"
+#include "lib/feature.h"
 #include "lib/ept12.h"
 #include "l1/minivisor/boot.h"
 
@@ -498,7 +498,7 @@ static void without_ept(void)
 	check_without_ept("EPTP switching", &functions, VMFUNC_eptp_switching);
 }
 
-bool conform(void)
+bool feature(void)
 {
 	area = memory_take(3 * sizeof(*area), sizeof(*area));
 	accessed_dirty();

@@ -1,4 +1,4 @@
-/* EPT12 of the conformance images: low memory one to one, and what a test makes of it. */
+/* EPT12 of the feature images: low memory one to one, and what a test makes of it. */
 #ifndef CONFORM_EPT12_H
 #define CONFORM_EPT12_H
 

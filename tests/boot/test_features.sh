@@ -14,32 +14,32 @@ offers_all() {
 	status_is 0 && ! grep 'not offered' "$out/console.txt"
 }
 
-# bare IMAGE CPU, then conform IMAGE CPU [SWITCHES]: the transcript, and L0's against it.
+# bare IMAGE CPU, then feature IMAGE CPU [SWITCHES]: the transcript, and L0's against it.
 bare() {
-	run --bare --cpu "$2" --l1 "$BUILD/conform/$1.elf"
+	run --bare --cpu "$2" --l1 "$BUILD/features/$1.elf"
 	ok "$1 on the bare $2" status_is 0
 	cp "$out/console.txt" "$folder/bare.txt"
 }
 
-conform() {
-	conform_image=$1 conform_cpu=$2
+feature() {
+	feature_image=$1 feature_cpu=$2
 	shift 2
-	run --cpu "$conform_cpu" --l1 "$BUILD/conform/$conform_image.elf" "$@"
-	ok "$conform_image on $conform_cpu, L0 with ${*:-its defaults}: the same" same_console
+	run --cpu "$feature_cpu" --l1 "$BUILD/features/$feature_image.elf" "$@"
+	ok "$feature_image on $feature_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
 plan 40
 for image in ept_extras tsc apicv fields; do
 	bare "$image" corei7_skylake_x
 	ok "$image finds all that it asks for there" offers_all
-	conform "$image" corei7_skylake_x
-	conform "$image" corei7_skylake_x --set l1_offset=16
+	feature "$image" corei7_skylake_x
+	feature "$image" corei7_skylake_x --set l1_offset=16
 	# shellcheck disable=SC2086 # several words
-	conform "$image" corei7_skylake_x $SLOW
+	feature "$image" corei7_skylake_x $SLOW
 	# shellcheck disable=SC2086 # several words
-	conform "$image" corei7_skylake_x $FEW
+	feature "$image" corei7_skylake_x $FEW
 	for cpu in broadwell_ult corei7_icelake_u; do
 		bare "$image" $cpu
-		conform "$image" $cpu
+		feature "$image" $cpu
 	done
 done

@@ -1,6 +1,6 @@
 /* L2's IDT and what comes through it; the stubs are those of the payloads' runtime. */
 #include "traps.h"
-#include "conform.h"
+#include "feature.h"
 #include "l1/guests/runtime/runtime.h"
 #include "l1/minivisor/cpu.h"
 

@@ -1,4 +1,4 @@
-#include "conform.h"
+#include "feature.h"
 #include "l1/guests/guest_abi.h"
 #include "l1/minivisor/boot.h"
 #include "l1/minivisor/cpu.h"
@@ -7,16 +7,16 @@
 #include "machine.h"
 #include "serial.h"
 
-NORETURN void conform_main(u32 magic, u32 info);
+NORETURN void feature_main(u32 magic, u32 info);
 
-void conform_main(u32 magic, u32 info)
+void feature_main(u32 magic, u32 info)
 {
 	serial_init(GUEST_PORT_CONSOLE);
 	print_to_port(GUEST_PORT_CONSOLE);
 	boot_read(magic, info);
 	cpu_init();
 	vmx_on();
-	machine_verdict(conform());
+	machine_verdict(feature());
 }
 
 u64 l2_read(u64 address)

@@ -1,5 +1,5 @@
 /* The VMCS fields that come with EPT's helpers, TSC scaling and the virtual APIC: which there are, and their widths. */
-#include "lib/conform.h"
+#include "lib/feature.h"
 
 #define FIELD(name) { #name, ENC_##name }
 
@@ -27,7 +27,7 @@ static void try_write(u64 encoding, u64 value)
 	print(" VMREAD %d, %lx;", outcome, back);
 }
 
-bool conform(void)
+bool feature(void)
 {
 	static const struct controls none;
 

@@ -2,7 +2,7 @@
  * L2's time-stamp counter: offset, multiplier, both, neither. L1 and L0 take time of their own, so only relations are
  * printed: what L2 reads lies between what L1 read before and after, scaled and offset by hand.
  */
-#include "lib/conform.h"
+#include "lib/feature.h"
 #include "l1/minivisor/boot.h"
 
 #define OFFSET 0x123456789abcull
@@ -207,7 +207,7 @@ static bool l2_writes(void)
 	return reads(&offset_only, "offset, then", OFFSET, 0);
 }
 
-bool conform(void)
+bool feature(void)
 {
 	bool good;
 
