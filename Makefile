@@ -31,6 +31,9 @@ HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
 # Images of the tests: one assembly file each, or one C file entered through start.S.
 IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
 
+# The conformance suite: one image for each group, all on the same library.
+CONFORM_SRC := $(wildcard tests/conform/*.c)
+
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
 L0_OBJ := $(call object,obj,$(L0_SRC))
@@ -38,14 +41,16 @@ MINIVISOR_OBJ := $(call object,obj,$(MINIVISOR_SRC))
 PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
+CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
+CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host
+	tests/host tests/conform/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -54,7 +59,8 @@ VERSION := $(BUILD)/generated/version.h
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo check check-host check-boot gates headers packages clean tests l0 minivisor guests rom images FORCE
+.PHONY: all demo check check-host check-boot conform gates headers packages clean tests conform-images l0 minivisor \
+	guests rom images FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -62,7 +68,8 @@ minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
-tests: $(HOST_TESTS) images
+conform-images: $(CONFORM)
+tests: $(HOST_TESTS) images conform-images
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -111,6 +118,10 @@ $(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_R
 
 $(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 	objcopy -O binary $< $@
+
+$(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -176,6 +187,10 @@ demo:
 check:
 	@scripts/packages.sh build emulator check
 	+@scripts/check.sh gates host boot
+
+conform:
+	@scripts/packages.sh build emulator
+	+@scripts/conform.sh
 
 check-host:
 	+@scripts/check.sh host
