@@ -6,7 +6,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 . "$root/scripts/lib.sh"
 
 RUN_SECONDS=120
-DIFFERENCES_SHOWN=20
+DIFFERENCES_SHOWN=${CONFORM_SHOWN:-20}
 differences=$root/tests/conform/differences.tsv
 
 usage() {
@@ -71,15 +71,15 @@ parse() {
 	models=${models:-$(able_models | head -n 1)}
 }
 
-# transcript WHERE [--bare]: runs $group on $model; its console into the file. False if it did not come to its end.
+# transcript WHERE [--bare]: runs $subject on $model; its console into the file. False if it did not come to its end.
 transcript() {
 	where=$1
 	shift
 	run_status=0
-	"$root/scripts/run.sh" --cpu "$model" --l1 "$BUILD/conform/$group.elf" --timeout $RUN_SECONDS --out "$folder/$where.run" "$@" \
+	"$root/scripts/run.sh" --cpu "$model" --l1 "$BUILD/conform/$subject.elf" --timeout $RUN_SECONDS --out "$folder/$where.run" "$@" \
 		> "$folder/$where.output" 2>&1 || run_status=$?
-	cp "$folder/$where.run/console.txt" "$results/$group.$where"
-	grep -q '^cases: ' "$results/$group.$where" && return
+	cp "$folder/$where.run/console.txt" "$results/$subject.$where"
+	grep -q '^cases: ' "$results/$subject.$where" && return
 	printf '# %s: it did not come to its end (status %d)\n' "$where" $run_status
 	tail -n 5 "$folder/$where.output" | sed 's/^/# /'
 	return 1
@@ -87,15 +87,13 @@ transcript() {
 
 # compare: one line of counts (cases, equal, allowed, different), then what is different.
 compare() {
-	awk -v group="$group" -v shown=$DIFFERENCES_SHOWN -v list="$differences" '
-	function matches(name, pattern) {
-		gsub(/[.]/, "[.]", pattern)
-		gsub(/[*]/, ".*", pattern)
-		return name ~ ("^" pattern "$")
+	awk -v group="$subject" -v shown=$DIFFERENCES_SHOWN -v list="$differences" '
+	function matches(text, pattern) {
+		return text ~ ("^(" pattern ")$")
 	}
 	function is_allowed(name,    i) {
 		for (i = 1; i <= patterns; i++)
-			if (matches(name, allowed[i]))
+			if (matches(name, allowed[i]) && matches(on_l0[name], name ": " answer[i]))
 				return 1
 		return 0
 	}
@@ -110,7 +108,10 @@ compare() {
 	BEGIN {
 		while ((getline line < list) > 0) {
 			split(line, part, "\t")
-			if (part[1] == group) allowed[++patterns] = part[2]
+			if (part[1] == group) {
+				allowed[++patterns] = part[2]
+				answer[patterns] = part[3]
+			}
 		}
 	}
 	/^cases: |^turtles-verdict: / { next }
@@ -132,14 +133,14 @@ compare() {
 			else tell(name)
 		}
 		printf "%d %d %d %d\n%s", cases, equal, permitted, different, text
-	}' "$results/$group.bare" "$results/$group.l0"
+	}' "$results/$subject.bare" "$results/$subject.l0"
 }
 
-# judge: runs $group on $model and tells its test point.
+# judge: runs $subject on $model and tells its test point.
 judge() {
 	number=$((number + 1))
 	if ! transcript bare --bare > "$folder/end" || ! transcript l0 >> "$folder/end"; then
-		printf 'not ok %d - %s on %s\n' $number "$group" "$model"
+		printf 'not ok %d - %s on %s\n' $number "$subject" "$model"
 		cat "$folder/end"
 		failed=$((failed + 1))
 		return
@@ -155,7 +156,7 @@ judge() {
 		verdict='not ok'
 		failed=$((failed + 1))
 	fi
-	printf '%s %d - %s on %s: %d cases, %d equal, %d allowed to differ\n' "$verdict" $number "$group" "$model" \
+	printf '%s %d - %s on %s: %d cases, %d equal, %d allowed to differ\n' "$verdict" $number "$subject" "$model" \
 		"$group_cases" "$group_equal" "$group_allowed"
 	sed 1d "$folder/compared"
 }
@@ -173,7 +174,7 @@ main() {
 	for model in $models; do
 		results=$BUILD/conform/$model
 		mkdir -p "$results"
-		for group in $groups; do
+		for subject in $groups; do
 			judge
 		done
 	done
