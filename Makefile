@@ -40,6 +40,9 @@ IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
 # L1s that print what they see of VMX, on parts of the minivisor.
 FEATURE_SRC := $(wildcard tests/features/*.c)
 
+# The conformance suite: one image for each group, all on the same library.
+CONFORM_SRC := $(wildcard tests/conform/*.c)
+
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
 L0_OBJ := $(call object,obj,$(L0_SRC))
@@ -47,6 +50,7 @@ MINIVISOR_OBJ := $(call object,obj,$(MINIVISOR_SRC))
 PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
+CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
@@ -54,6 +58,7 @@ COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
+CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
@@ -63,7 +68,7 @@ FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC)
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/features/lib tests/fuzz
+	tests/host tests/features/lib tests/conform/lib tests/fuzz
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -73,7 +78,7 @@ VERSION := $(BUILD)/generated/version.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
-.PHONY: coverage-programs l0 minivisor guests rom images features FORCE
+.PHONY: coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -82,7 +87,8 @@ guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
 features: $(FEATURES)
-tests: $(HOST_TESTS) images features
+conform-images: $(CONFORM)
+tests: $(HOST_TESTS) images features conform-images
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 
@@ -133,6 +139,10 @@ $(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_R
 
 $(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 	objcopy -O binary $< $@
+
+$(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -222,6 +232,10 @@ demo:
 check:
 	@scripts/packages.sh build emulator check
 	+@scripts/check.sh gates host fuzz boot
+
+conform:
+	@scripts/packages.sh build emulator
+	+@scripts/conform.sh
 
 check-host:
 	+@scripts/check.sh host

@@ -393,10 +393,22 @@ void nested_invvpid_exit(struct cpu *cpu)
 	succeed(cpu);
 }
 
-/* SDM "VMCALL": in VMX root operation without a dual monitor it fails; outside VMX operation it is #UD. */
+/*
+ * SDM "VMCALL": in VMX root operation without a dual monitor it fails; outside VMX operation it is #UD. Alone among the
+ * VMX instructions it exits from compatibility and virtual-8086 mode too, where for a root it is #UD.
+ */
+static bool vmcall_exists(struct cpu *cpu)
+{
+	bool compatibility = vmread(ENC_guest_ia32_efer) & EFER_LMA && !l1_in_64bit_code();
+
+	return cpu->nested.vmxon && !compatibility && !(vmread(ENC_guest_rflags) & RFLAGS_VM);
+}
+
 void nested_vmcall_exit(struct cpu *cpu)
 {
-	if (may_execute(cpu))
+	if (!vmcall_exists(cpu))
+		inject_ud();
+	else if (may_execute(cpu))
 		fail(cpu, VMERR_vmcall_in_root);
 }
 
