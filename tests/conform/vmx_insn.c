@@ -187,7 +187,8 @@ static void vmxon_succeeds(void)
 /* With no current VMCS all that need one, and all that fail, are VMfailInvalid; SDM "Conventions". */
 static void without_current(void)
 {
-	static const u8 failing[] = { INSN_vmread, INSN_vmwrite, INSN_vmlaunch, INSN_vmresume, INSN_invept, INSN_invvpid,
+	static const u8 failing[] = { INSN_vmread, INSN_vmwrite, INSN_vmlaunch, INSN_vmresume,
+					INSN_invept, INSN_invvpid,
 				      INSN_vmcall };
 	static const struct pointer_case bad[] = {
 		{ "no_current.unaligned", &unaligned, FAIL_INVALID },
@@ -311,7 +312,7 @@ static void launch_states(void)
 		const u8 *code;
 		struct expected expected;
 	} rows[] = {
-		/* The emulated CPU reports 19, as if it had a dual monitor; of a clear VMCS it knows no answer at all. */
+		/* The emulated CPU reports 19, as if it had a dual monitor; of a clear VMCS it knows no answer. */
 		{ "root.vmcall", code_vmcall, FAIL(vmcall_in_root) },
 		{ "launch.vmlaunch_of_launched", code_vmlaunch, FAIL(vmlaunch_nonclear_vmcs) },
 		{ "launch.vmlaunch_after_mov_ss", code_mov_ss_vmlaunch, FAIL(entry_events_blocked_by_mov_ss) },
@@ -376,7 +377,8 @@ static void set_form_registers(u64 rbx)
 
 	probe_registers_reset();
 	probe_frame = (struct probe_frame){
-		.rax = at, .rdx = at, .rsi = at, .rdi = at, .rbp = at, .rsp = at, .r8 = at, .r9 = at, .r10 = at, .r11 = at,
+		.rax = at, .rdx = at, .rsi = at, .rdi = at, .rbp = at, .rsp = at,
+		.r8 = at, .r9 = at, .r10 = at, .r11 = at,
 		.r12 = at, .r13 = at, .r14 = at, .rcx = 3, .r15 = 5, .rbx = rbx, .rflags = FLAGS_ALL,
 	};
 }
@@ -417,7 +419,8 @@ static void operand_forms(void)
 #define REGISTERS(X) \
 	X(rax) X(rcx) X(rdx) X(rbx) X(rsp) X(rbp) X(rsi) X(rdi) X(r8) X(r9) X(r10) X(r11) X(r12) X(r13) X(r14) X(r15)
 #define DEFINE_REGISTERS(name) \
-	CODE(read_to_##name, "mov $0x681e, %ebx\nmov $-1, %" #name "\nmov $0x681e, %ebx\nvmread %rbx, %" #name "\nmov %" #name \
+	CODE(read_to_##name, "mov $0x681e, %ebx\nmov $-1, %" #name "\nmov $0x681e, %ebx\n" \
+	     "vmread %rbx, %" #name "\nmov %" #name \
 	     ", cell"); \
 	CODE(read_by_##name, "mov $0x681e, %" #name "\nvmread %" #name ", %rax\nmov %rax, cell"); \
 	CODE(write_from_##name, "mov $0x12345, %" #name "\nmov $0x681e, %ecx\nvmwrite %" #name ", %rcx"); \
