@@ -85,6 +85,8 @@ static void check_bitmaps(const struct merge_input *input)
 	u32 proc12 = effective12(input, CONTROLS_proc), proc01 = input->controls01[CONTROLS_proc];
 	u64 proc02 = merge_field(input, F_primary_processor_based_controls);
 
+	if (proc12 & ~controls_allowed(input->host, CONTROLS_proc))
+		return; /* no entry comes of it */
 	if (proc12 & IO_BITMAPS)
 		AGREE(proc02 & IO_BITMAPS);
 	else if (proc12 & UNCONDITIONAL_IO)
@@ -271,16 +273,17 @@ static void check_offer(const struct vmx_capabilities *caps12, const struct vmx_
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct fuzz_input in = { data, size };
+	struct fuzz_input in = fuzz_begin(data, size);
 	struct vmx_capabilities host = mutate_host(&in), caps12;
 	struct merge_input input = take_input(&in, &host);
-	struct vmcs12 vmcs12 = fake_vmcs12(!fuzz_bool(&in));
+	struct vmcs12 vmcs12;
 
 	input.vmcs12 = &vmcs12;
 	capabilities_for_l1(&caps12, &host, &vmx_policy_default);
 	check_offer(&caps12, &host);
-	mutate_vmcs12(&in, &vmcs12, &caps12);
 	do {
+		vmcs12 = fake_vmcs12(!fuzz_bool(&in));
+		mutate_vmcs12(&in, &vmcs12, &caps12);
 		for (unsigned group = 0; group < CONTROL_GROUPS; group++)
 			check_origins(&input, group);
 		check_bitmaps(&input);
@@ -290,6 +293,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		check_msrs(&input);
 		check_entry(&input, &caps12);
 		check_affected(&in, &input, &vmcs12, &caps12);
-	} while (in.left);
+	} while (fuzz_goes_on(&in));
 	return 0;
 }
