@@ -50,6 +50,7 @@ static void check_walk(struct tlb_test *test, unsigned context)
 	AGREE(walk.rights == (beyond ? 0 : t.rights) || t.status == FAKE_BAD);
 	if (beyond || t.status == FAKE_ABSENT || (t.status == FAKE_MAPPED && access & ~t.rights)) {
 		AGREE(walk.status == EPT_WALK_VIOLATION);
+		AGREE(beyond || walk.suppress_ve == *fake_entry(&world->pool12, root, address, t.level) >> 63);
 		return;
 	}
 	if (t.status == FAKE_BAD) {

@@ -34,7 +34,7 @@ static const struct {
 	[CONTROLS_pin] = { .never = 0x80 },
 	[CONTROLS_proc] = { .always = 0x80000000, .never = 0x20000,
 			    .rule = UNCONDITIONAL_IO | IO_BITMAPS | MSR_BITMAPS },
-	/* Logging, #VE and scaling are at most what L1 asked for. */
+	/* Logging and #VE are L0's to emulate. */
 	[CONTROLS_proc2] = { .from12 = 0x0c103399, .always = 0x2, .rule = VPID | LOGGING | VE | TSC_SCALING },
 	[CONTROLS_exit] = { .from01 = 0xff837dfb, .always = 0x3c0204, .rule = SAVE_TIMER | ACKNOWLEDGE },
 	[CONTROLS_entry] = { .from12 = 0x200, .from01 = 0xffff31fb, .always = 0xc004, .never = 0xc00 },
@@ -107,7 +107,10 @@ static void check_translation(const struct merge_input *input)
 
 	AGREE(proc2_02 & 0x2);
 	AGREE(!!(proc2_02 & VPID) == (input->vpid02 && (allowed & VPID)));
-	AGREE((proc2_02 & (LOGGING | VE | TSC_SCALING) & ~effective12(input, CONTROLS_proc2)) == 0);
+	/* L0 writes L1's log and its #VE information itself, and scales only for L1. */
+	AGREE(!(proc2_02 & (LOGGING | VE)));
+	AGREE(!(proc2_02 & TSC_SCALING & ~effective12(input, CONTROLS_proc2)));
+	AGREE(merge_field(input, F_vm_function_controls) == 0);
 	AGREE(merge_field(input, F_virtual_processor_identifier) == input->vpid02);
 	AGREE(merge_field(input, F_ept_pointer) == input->eptp02);
 	AGREE(merge_field(input, F_virtual_apic_address) == input->virtual_apic02);
@@ -141,6 +144,21 @@ static void check_register(const struct merge_input *input, enum vmcs_field mask
 	}
 }
 
+/*
+ * SDM "Time-Stamp Counter Offset and Multiplier": what L2 reads is L1's TSC, scaled and offset again. The two
+ * roundings may differ by one. From the middle of all values no offset leads around the end.
+ */
+static void check_tsc(const struct merge_input *input)
+{
+	const u64 host = BIT(63), multiplier = input->vmcs12->value[F_tsc_multiplier];
+	u64 l1 = host + input->tsc_offset01, offset12 = input->vmcs12->value[F_tsc_offset];
+	u64 wanted = (u64)((unsigned __int128)l1 * multiplier >> 48) + offset12;
+	u64 read = (u64)((unsigned __int128)host * merge_field(input, F_tsc_multiplier) >> 48) +
+		   merge_field(input, F_tsc_offset);
+
+	AGREE(wanted - read <= 1);
+}
+
 static void check_registers(const struct merge_input *input)
 {
 	u32 proc12 = effective12(input, CONTROLS_proc), proc2_12 = effective12(input, CONTROLS_proc2);
@@ -156,6 +174,8 @@ static void check_registers(const struct merge_input *input)
 		AGREE(merge_field(input, F_tsc_offset) == input->tsc_offset01);
 	else if (!(proc2_12 & TSC_SCALING))
 		AGREE(merge_field(input, F_tsc_offset) - input->tsc_offset01 == value12[F_tsc_offset]);
+	else
+		check_tsc(input);
 }
 
 static u64 loaded(const struct merge_input *input, u32 control, enum vmcs_field field, u64 otherwise)

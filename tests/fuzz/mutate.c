@@ -159,6 +159,18 @@ static void mutate_event(struct fuzz_input *input, struct vmcs12 *vmcs12)
 	}
 }
 
+/* Secondary controls by the handful, with what they need beside addresses, of which 0 is one. */
+static void mutate_features(struct fuzz_input *input, struct vmcs12 *vmcs12,
+			    const struct vmx_capabilities *caps12)
+{
+	u64 proc2 = fuzz_take(input, 4) & fuzz_take(input, 4) & controls_allowed(caps12, CONTROLS_proc2);
+
+	vmcs12_set(vmcs12, F_secondary_processor_based_controls,
+		   proc2 ^ vmcs12_get(vmcs12, F_secondary_processor_based_controls));
+	vmcs12_set(vmcs12, F_vm_function_controls, fuzz_below(input, 8) ? fuzz_below(input, 2) : BIT(1));
+	vmcs12_set(vmcs12, F_tsc_multiplier, fuzz_below(input, 8) ? fuzz_take(input, 7) : 0);
+}
+
 static void offered_controls_only(struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
 {
 	for (unsigned group = 0; group < CONTROL_GROUPS; group++) {
@@ -173,13 +185,15 @@ void mutate_vmcs12(struct fuzz_input *input, struct vmcs12 *vmcs12, const struct
 {
 	bool offered = fuzz_below(input, 8);
 
+	if (fuzz_below(input, 4) == 0)
+		mutate_event(input, vmcs12);
+	if (fuzz_below(input, 3) == 0)
+		mutate_features(input, vmcs12, caps12);
 	for (unsigned n = fuzz_below(input, CHANGES); n; n--) {
 		enum vmcs_field field = mutate_pick(input);
 
 		vmcs12_set(vmcs12, field, mutate_value(input, field, vmcs12_get(vmcs12, field)));
 	}
-	if (fuzz_below(input, 4) == 0)
-		mutate_event(input, vmcs12);
 	if (offered)
 		offered_controls_only(vmcs12, caps12);
 }
