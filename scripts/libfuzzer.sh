@@ -70,7 +70,7 @@ run_one() {
 	shift 2
 	if fuzz "$name" -max_total_time="$seconds" "$@"; then
 		awk -v name="$name" -v seconds="$seconds" '
-		/ DONE / { for (i = 1; i < NF; i++) value[$i] = $(i + 1) }
+		/\tDONE / { for (i = 1; i < NF; i++) value[$i] = $(i + 1) }
 		/number_of_executed_units/ { runs = $2 }
 		END { printf "ok      %-18s %9d runs, %7d a second, %4d edges, corpus %s\n", name, runs,
 			runs / seconds, value["cov:"], value["corp:"] }' "$BUILD/fuzz/$name.log"

@@ -4,11 +4,20 @@
 
 #include "types.h"
 
-/* Once it is used up, zeros come out of it. */
+/*
+ * Choices come out of the input first. Once it is used up they are random, with the whole of it as
+ * their seed, so that a short input goes far as well, and the same way each time.
+ */
 struct fuzz_input {
 	const u8 *data;
 	size_t left;
+	u64 random;
+	unsigned rounds;
 };
+
+struct fuzz_input fuzz_begin(const u8 *data, size_t size);
+/* Is there to be another round? As long as there is input, and some more. */
+bool fuzz_goes_on(struct fuzz_input *input);
 
 /* The next size bytes (at most 8) as a number. */
 u64 fuzz_take(struct fuzz_input *input, unsigned size);
@@ -18,10 +27,7 @@ bool fuzz_bool(struct fuzz_input *input);
 /* A value made of another one: a bit flipped, a neighbour, an edge, or anything. */
 u64 fuzz_change(struct fuzz_input *input, u64 value);
 
-/*
- * Have the random numbers of tests/host come out of the input until it is used up, so that the fuzzer
- * has a say in them; NULL: from their states alone.
- */
+/* Have the random numbers of tests/host come out of the input; NULL: from their states. */
 void fuzz_drive(struct fuzz_input *input);
 
 /* What the oracle and the code under test have to agree on. */

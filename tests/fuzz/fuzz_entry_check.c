@@ -273,7 +273,7 @@ static void check_unread(struct fuzz_input *input, const struct vmcs12 *vmcs12,
 	enum vmcs_field field = mutate_pick(input);
 	struct vmcs12 other = *vmcs12;
 
-	vmcs12_set(&other, field, fuzz_change(input, vmcs12_get(vmcs12, field)));
+	vmcs12_set(&other, field, mutate_value(input, field, vmcs12_get(vmcs12, field)));
 	if (!field_set_has(&entry_check_controls_fields.set, field))
 		AGREE(same(entry_check_controls(vmcs12, caps), entry_check_controls(&other, caps)));
 	if (!field_set_has(&entry_check_host_fields.set, field))
@@ -285,16 +285,19 @@ static void check_unread(struct fuzz_input *input, const struct vmcs12 *vmcs12,
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct fuzz_input input = { data, size };
+	struct fuzz_input input = fuzz_begin(data, size);
 	struct vmx_capabilities host = mutate_host(&input), caps12;
-	bool long_mode = !fuzz_bool(&input), l1_long_mode = fuzz_below(&input, 8) ? long_mode : !long_mode;
-	struct vmcs12 vmcs12 = fake_vmcs12(long_mode);
+	bool long_mode, l1_long_mode;
+	struct vmcs12 vmcs12;
 
 	capabilities_for_l1(&caps12, &host, &vmx_policy_default);
 	do {
+		long_mode = !fuzz_bool(&input);
+		l1_long_mode = fuzz_below(&input, 16) ? long_mode : !long_mode;
+		vmcs12 = fake_vmcs12(long_mode);
 		mutate_vmcs12(&input, &vmcs12, &caps12);
 		check_all(&vmcs12, &caps12, l1_long_mode);
 		check_unread(&input, &vmcs12, &caps12, l1_long_mode);
-	} while (input.left);
+	} while (fuzz_goes_on(&input));
 	return 0;
 }

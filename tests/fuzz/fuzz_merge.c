@@ -34,7 +34,7 @@ static const struct {
 	[CONTROLS_pin] = { .never = 0x80 },
 	[CONTROLS_proc] = { .always = 0x80000000, .never = 0x20000,
 			    .rule = UNCONDITIONAL_IO | IO_BITMAPS | MSR_BITMAPS },
-	/* Logging, #VE and scaling are at most what L1 asked for. */
+	/* Logging and #VE are L0's to emulate. */
 	[CONTROLS_proc2] = { .from12 = 0x0c103399, .always = 0x2, .rule = VPID | LOGGING | VE | TSC_SCALING },
 	[CONTROLS_exit] = { .from01 = 0xff837dfb, .always = 0x3c0204, .rule = SAVE_TIMER | ACKNOWLEDGE },
 	[CONTROLS_entry] = { .from12 = 0x200, .from01 = 0xffff31fb, .always = 0xc004, .never = 0xc00 },
@@ -85,6 +85,8 @@ static void check_bitmaps(const struct merge_input *input)
 	u32 proc12 = effective12(input, CONTROLS_proc), proc01 = input->controls01[CONTROLS_proc];
 	u64 proc02 = merge_field(input, F_primary_processor_based_controls);
 
+	if (proc12 & ~controls_allowed(input->host, CONTROLS_proc))
+		return; /* no entry comes of it */
 	if (proc12 & IO_BITMAPS)
 		AGREE(proc02 & IO_BITMAPS);
 	else if (proc12 & UNCONDITIONAL_IO)
@@ -105,7 +107,10 @@ static void check_translation(const struct merge_input *input)
 
 	AGREE(proc2_02 & 0x2);
 	AGREE(!!(proc2_02 & VPID) == (input->vpid02 && (allowed & VPID)));
-	AGREE((proc2_02 & (LOGGING | VE | TSC_SCALING) & ~effective12(input, CONTROLS_proc2)) == 0);
+	/* L0 writes L1's log and its #VE information itself, and scales only for L1. */
+	AGREE(!(proc2_02 & (LOGGING | VE)));
+	AGREE(!(proc2_02 & TSC_SCALING & ~effective12(input, CONTROLS_proc2)));
+	AGREE(merge_field(input, F_vm_function_controls) == 0);
 	AGREE(merge_field(input, F_virtual_processor_identifier) == input->vpid02);
 	AGREE(merge_field(input, F_ept_pointer) == input->eptp02);
 	AGREE(merge_field(input, F_virtual_apic_address) == input->virtual_apic02);
@@ -139,6 +144,21 @@ static void check_register(const struct merge_input *input, enum vmcs_field mask
 	}
 }
 
+/*
+ * SDM "Time-Stamp Counter Offset and Multiplier": what L2 reads is L1's TSC, scaled and offset again. The two
+ * roundings may differ by one. From the middle of all values no offset leads around the end.
+ */
+static void check_tsc(const struct merge_input *input)
+{
+	const u64 host = BIT(63), multiplier = input->vmcs12->value[F_tsc_multiplier];
+	u64 l1 = host + input->tsc_offset01, offset12 = input->vmcs12->value[F_tsc_offset];
+	u64 wanted = (u64)((unsigned __int128)l1 * multiplier >> 48) + offset12;
+	u64 read = (u64)((unsigned __int128)host * merge_field(input, F_tsc_multiplier) >> 48) +
+		   merge_field(input, F_tsc_offset);
+
+	AGREE(wanted - read <= 1);
+}
+
 static void check_registers(const struct merge_input *input)
 {
 	u32 proc12 = effective12(input, CONTROLS_proc), proc2_12 = effective12(input, CONTROLS_proc2);
@@ -154,6 +174,8 @@ static void check_registers(const struct merge_input *input)
 		AGREE(merge_field(input, F_tsc_offset) == input->tsc_offset01);
 	else if (!(proc2_12 & TSC_SCALING))
 		AGREE(merge_field(input, F_tsc_offset) - input->tsc_offset01 == value12[F_tsc_offset]);
+	else
+		check_tsc(input);
 }
 
 static u64 loaded(const struct merge_input *input, u32 control, enum vmcs_field field, u64 otherwise)
@@ -271,16 +293,17 @@ static void check_offer(const struct vmx_capabilities *caps12, const struct vmx_
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct fuzz_input in = { data, size };
+	struct fuzz_input in = fuzz_begin(data, size);
 	struct vmx_capabilities host = mutate_host(&in), caps12;
 	struct merge_input input = take_input(&in, &host);
-	struct vmcs12 vmcs12 = fake_vmcs12(!fuzz_bool(&in));
+	struct vmcs12 vmcs12;
 
 	input.vmcs12 = &vmcs12;
 	capabilities_for_l1(&caps12, &host, &vmx_policy_default);
 	check_offer(&caps12, &host);
-	mutate_vmcs12(&in, &vmcs12, &caps12);
 	do {
+		vmcs12 = fake_vmcs12(!fuzz_bool(&in));
+		mutate_vmcs12(&in, &vmcs12, &caps12);
 		for (unsigned group = 0; group < CONTROL_GROUPS; group++)
 			check_origins(&input, group);
 		check_bitmaps(&input);
@@ -290,6 +313,6 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		check_msrs(&input);
 		check_entry(&input, &caps12);
 		check_affected(&in, &input, &vmcs12, &caps12);
-	} while (in.left);
+	} while (fuzz_goes_on(&in));
 	return 0;
 }

@@ -119,7 +119,7 @@ static void check_linear(struct fuzz_input *input, struct vmx_operand *operand)
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	struct fuzz_input input = { data, size };
+	struct fuzz_input input = fuzz_begin(data, size);
 	struct vmx_operand operand = check_decode(&input);
 
 	check_linear(&input, &operand);

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "mutate.h"
+#include "fuzz.h"
 #include "vmcs_shadow/bitmaps.h"
 #include "vmcs_shadow/owner.h"
 
@@ -210,26 +210,31 @@ static bool would_exit(const struct vmcs12 *vmcs12, const struct exit_event *eve
 	}
 }
 
-static struct exit_event take_event(struct fuzz_input *input, const struct vmcs12 *vmcs12)
+/* Few values, so that they meet: bits at both ends of a word. */
+static u64 take_small(struct fuzz_input *input)
+{
+	return (u64)fuzz_below(input, 16) | (u64)fuzz_below(input, 2) << 31 | (u64)fuzz_below(input, 2) << 63;
+}
+
+static struct exit_event take_event(struct fuzz_input *input)
 {
 	static const u8 reasons[] = { 0, 28, 28, 28, 30, 31, 32, 40, 63, 64 };
-	static const u8 likely[] = { F_cr0_read_shadow, F_cr4_read_shadow, F_cr3_target_value_0,
-				     F_cr3_target_value_3, F_xss_exiting_bitmap };
-	u64 near = get(vmcs12, (enum vmcs_field)likely[fuzz_below(input, ARRAY_SIZE(likely))]);
+	u32 cr_access = fuzz_below(input, 64), size = fuzz_below(input, 4);
+	bool io = fuzz_bool(input);
 
 	return (struct exit_event){
 		.reason = reasons[fuzz_below(input, ARRAY_SIZE(reasons))] | (u32)fuzz_take(input, 1) << 24,
 		.interruption_information = (u32)fuzz_take(input, 2) & 0xf1f,
-		.interruption_error_code = (u32)fuzz_take(input, 1),
-		.qualification = fuzz_take(input, 4),
+		.interruption_error_code = fuzz_below(input, 8),
+		.qualification = (io ? size : cr_access) | fuzz_take(input, 2) << 16,
 		.msr = take_msr(input),
-		.operand = fuzz_bool(input) ? near : fuzz_change(input, near),
+		.operand = take_small(input),
 	};
 }
 
 static void check_owner(struct bitmaps *b, struct fuzz_input *input, const struct vmcs12 *vmcs12)
 {
-	struct exit_event event = take_event(input, vmcs12);
+	struct exit_event event = take_event(input);
 	bool readable = fuzz_below(input, 8);
 	const struct owner_bitmaps none = { 0 }, all = { b->word[MSR], b->word[IO_A], b->word[IO_B] };
 	bool exits = would_exit(vmcs12, &event, b, readable);
@@ -249,33 +254,34 @@ static void check_bitmaps(struct bitmaps *b, struct fuzz_input *input)
 	AGREE(memcmp(b->word, b->byte, sizeof(b->byte)) == 0);
 }
 
-static void take_vmcs12(struct fuzz_input *input, struct vmcs12 *vmcs12,
-			const struct vmx_capabilities *caps12)
+static void take_vmcs12(struct fuzz_input *input, struct vmcs12 *vmcs12)
 {
-	static const u8 fields[] = {
-		F_pin_based_controls, F_primary_processor_based_controls,
-		F_secondary_processor_based_controls,
-		F_exception_bitmap, F_page_fault_error_code_mask, F_page_fault_error_code_match,
-		F_cr0_guest_host_mask, F_cr0_read_shadow, F_cr4_guest_host_mask, F_cr4_read_shadow,
-		F_cr3_target_count, F_cr3_target_value_0, F_cr3_target_value_1, F_cr3_target_value_2,
+	static const u8 words[] = {
+		F_exception_bitmap, F_cr0_guest_host_mask, F_cr0_read_shadow, F_cr4_guest_host_mask,
+		F_cr4_read_shadow, F_cr3_target_value_0, F_cr3_target_value_1, F_cr3_target_value_2,
 		F_cr3_target_value_3, F_xss_exiting_bitmap,
 	};
-	enum vmcs_field field = (enum vmcs_field)fields[fuzz_below(input, ARRAY_SIZE(fields))];
 
-	vmcs12_set(vmcs12, field, fuzz_change(input, get(vmcs12, field)));
-	if (fuzz_below(input, 8) == 0)
-		mutate_vmcs12(input, vmcs12, caps12);
+	for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
+		vmcs12_set(vmcs12, (enum vmcs_field)words[i], take_small(input));
+	if (fuzz_bool(input))
+		vmcs12_set(vmcs12, F_exception_bitmap, BIT(VECTOR_PF));
+	vmcs12_set(vmcs12, F_page_fault_error_code_mask, fuzz_below(input, 8));
+	vmcs12_set(vmcs12, F_page_fault_error_code_match, fuzz_below(input, 8));
+	vmcs12_set(vmcs12, F_cr3_target_count, fuzz_below(input, 5));
+	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
+		vmcs12_set(vmcs12, (enum vmcs_field)vmcs_control_field[group], fuzz_take(input, 4));
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct bitmaps bitmaps;
-	struct fuzz_input input = { data, size };
-	struct vmx_capabilities caps12 = fake_caps12();
-	struct vmcs12 vmcs12 = fake_vmcs12(true);
+	struct fuzz_input input = fuzz_begin(data, size);
+	struct vmcs12 vmcs12 = { 0 };
 
 	memset(&bitmaps, 0, sizeof(bitmaps));
-	while (input.left) {
+	take_vmcs12(&input, &vmcs12);
+	while (fuzz_goes_on(&input)) {
 		switch (fuzz_below(&input, 8)) {
 		case 0:
 			change_msr(&bitmaps, &input);
@@ -291,7 +297,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			break;
 		case 4:
 		case 5:
-			take_vmcs12(&input, &vmcs12, &caps12);
+			take_vmcs12(&input, &vmcs12);
 			break;
 		default:
 			check_owner(&bitmaps, &input, &vmcs12);

@@ -194,6 +194,37 @@ static void check_walk(struct guest *guest, bool write)
 	AGREE(memcmp(guest->bytes, model.bytes, MEMORY) == 0);
 }
 
+/* Tables one behind the other, that map the linear address for everyone. */
+static void lay_out(struct guest *guest)
+{
+	const struct mode *mode = mode_of(&guest->state);
+
+	for (unsigned step = 0; step < mode->levels; step++) {
+		u64 entry = (step + 1) * 4096 | 7;
+		u64 address = step * 4096 + index_at(mode, guest->linear, step) * mode->entry_size;
+
+		memcpy(guest->bytes + address, &entry, mode->entry_size);
+	}
+	guest->state.cr3 &= 0xfff;
+	for (unsigned i = 0; i < 4; i++)
+		guest->state.pdpte[i] = 1;
+}
+
+/* The entry that a walk finds at a step is changed a little, or a lot. */
+static void change_entry(struct guest *guest, struct fuzz_input *input)
+{
+	const struct mode *mode = mode_of(&guest->state);
+	unsigned step = fuzz_below(input, mode->levels);
+	u64 address = step * 4096 + index_at(mode, guest->linear, step) * mode->entry_size, entry = 0;
+
+	memcpy(&entry, guest->bytes + address, mode->entry_size);
+	if (fuzz_bool(input))
+		entry ^= 1ull << fuzz_below(input, 8 * mode->entry_size);
+	else
+		entry = (entry & ~0xff7ull) | (fuzz_take(input, 2) & 0xff6);
+	memcpy(guest->bytes + address, &entry, mode->entry_size);
+}
+
 /* An entry on the way of the linear address: mostly one that leads on, and has little wrong with it. */
 static void take_entry(struct guest *guest, struct fuzz_input *input)
 {
@@ -211,19 +242,23 @@ static void take_entry(struct guest *guest, struct fuzz_input *input)
 	memcpy(guest->bytes + address, &entry, mode->entry_size);
 }
 
-static void take_state(struct guest *guest, struct fuzz_input *input)
+static void take_registers(struct paging_state *state, u32 flags)
 {
-	struct paging_state *state = &guest->state;
-	u32 flags = (u32)fuzz_take(input, 2);
-
-	state->maxphyaddr = (u8)(32 + flags % 21);
-	flags >>= 5;
+	state->maxphyaddr = (u8)(32 + (flags & 0xff) % 21);
+	flags >>= 8;
 	state->cr0 = (flags & 0x1 ? 0x10000 : 0) | (flags & 0x6 ? 0x80000001 : 1);
 	state->cr4 = (flags & 0x8 ? 0x10 : 0) | (flags & 0x10 ? 0x20 : 0) | (flags & 0x20 ? 0x1000 : 0) |
 		     (flags & 0x40 ? 0x200000 : 0);
 	state->efer = (flags & 0x80 ? 0x800 : 0) | (flags & 0x10 && flags & 0x100 ? 0x500 : 0);
 	state->alignment_check = flags & 0x200;
 	state->page1g = flags & 0x400;
+}
+
+static void take_state(struct guest *guest, struct fuzz_input *input)
+{
+	struct paging_state *state = &guest->state;
+
+	take_registers(state, (u32)fuzz_take(input, 3));
 	state->cr3 = fuzz_below(input, PAGES + 1) * 4096 | (fuzz_take(input, 1) & 0x18);
 	for (unsigned i = 0; i < 4; i++)
 		state->pdpte[i] = fuzz_below(input, PAGES) * 4096 | (fuzz_take(input, 1) & 1);
@@ -235,19 +270,24 @@ static void take_state(struct guest *guest, struct fuzz_input *input)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct guest guest;
-	struct fuzz_input input = { data, size };
+	struct fuzz_input input = fuzz_begin(data, size);
 
 	memset(&guest, 0, sizeof(guest));
 	take_state(&guest, &input);
-	while (input.left) {
+	lay_out(&guest);
+	while (fuzz_goes_on(&input)) {
 		unsigned choice = fuzz_below(&input, 8);
 
-		if (choice < 2)
-			check_walk(&guest, choice);
-		else if (choice == 2 && fuzz_below(&input, 8) == 0)
+		if (choice < 3)
+			check_walk(&guest, choice & 1);
+		else if (choice == 3 && fuzz_below(&input, 4) == 0)
 			take_state(&guest, &input);
-		else
+		else if (choice == 4)
+			lay_out(&guest);
+		else if (choice == 5)
 			take_entry(&guest, &input);
+		else
+			change_entry(&guest, &input);
 	}
 	check_walk(&guest, false);
 	check_walk(&guest, true);

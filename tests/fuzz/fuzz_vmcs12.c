@@ -29,6 +29,7 @@ struct test {
 	struct vmcs12 vmcs12;
 	struct vmx_capabilities caps12;
 	struct vmcs12_image image;
+	u64 last; /* the encoding last used, whose other half is worth a look */
 };
 
 static unsigned bits_of(u64 encoding)
@@ -71,20 +72,29 @@ static u32 model_vmwrite(struct model *model, u64 encoding, u64 value)
 	return 0;
 }
 
-static u64 take_encoding(struct fuzz_input *input)
+static u64 take_encoding(struct test *test, struct fuzz_input *input)
 {
-	u64 encoding = encodings[fuzz_below(input, VMCS_FIELDS)];
+	u64 field = encodings[fuzz_below(input, VMCS_FIELDS)];
 
 	switch (fuzz_below(input, 8)) {
 	case 0:
-		return encoding | 1;
+		test->last = field | 1;
+		break;
 	case 1:
-		return encoding ^ BIT(fuzz_below(input, 64));
+		test->last = field ^ BIT(fuzz_below(input, 64));
+		break;
 	case 2:
-		return fuzz_take(input, 2);
+		test->last = fuzz_take(input, 2);
+		break;
+	case 3:
+	case 4:
+		test->last ^= 1;
+		break;
 	default:
-		return encoding;
+		test->last = field;
+		break;
 	}
+	return test->last;
 }
 
 static void check_vmread(struct test *test, u64 encoding)
@@ -181,11 +191,11 @@ static void step(struct test *test, struct fuzz_input *input)
 		break;
 	case 5:
 	case 6:
-		check_vmread(test, take_encoding(input));
+		check_vmread(test, take_encoding(test, input));
 		break;
 	default:
-		encoding = take_encoding(input);
-		check_vmwrite(test, encoding, fuzz_change(input, 0));
+		encoding = take_encoding(test, input);
+		check_vmwrite(test, encoding, fuzz_take(input, 8));
 		break;
 	}
 }
@@ -193,7 +203,7 @@ static void step(struct test *test, struct fuzz_input *input)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	static struct test test;
-	struct fuzz_input input = { data, size };
+	struct fuzz_input input = fuzz_begin(data, size);
 	struct vmx_capabilities host = mutate_host(&input);
 
 	memset(&test.model, 0, sizeof(test.model));
@@ -204,8 +214,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	test.model.writes_all = test.caps12.msr[MSR_IA32_VMX_MISC - MSR_VMX_FIRST] >> 29 & 1;
 	for (unsigned i = 0; i < VMCS_FIELDS; i++)
 		test.model.exists[encodings[i]] = field_set_has(&test.caps12.fields, (enum vmcs_field)i);
+	test.last = 0;
 	vmcs12_reset(&test.vmcs12);
-	while (input.left)
+	while (fuzz_goes_on(&input))
 		step(&test, &input);
 	check_everything(&test);
 	return 0;

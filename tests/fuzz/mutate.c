@@ -1,7 +1,8 @@
 #include "ept.h"
 #include "mutate.h"
+#include "vmcs_shadow/entry_check.h"
 
-#define CHANGES 12
+#define CHANGES 6
 
 /* What a CPU may lack, so that L0 still runs on it. */
 static u32 dispensable(enum control_group group)
@@ -56,27 +57,118 @@ struct vmx_capabilities mutate_host(struct fuzz_input *input)
 {
 	struct vmx_capabilities host = fake_host();
 
-	for (unsigned n = fuzz_below(input, 4); n; n--)
+	switch (fuzz_below(input, 4)) {
+	case 0:
 		lack_controls(input, &host);
-	for (unsigned n = fuzz_below(input, 4); n; n--)
+		break;
+	case 1:
 		lack_feature(input, &host);
+		break;
+	case 2:
+		lack_controls(input, &host);
+		lack_feature(input, &host);
+		break;
+	default:
+		break;
+	}
 	return host;
 }
 
-static bool matters(enum vmcs_field field)
+/* From a field on to the next one of the set, which is not empty. */
+static enum vmcs_field next_of(const struct field_set *set, unsigned from)
 {
-	return vmcs_field[field].use == USE_MERGE || vmcs_field[field].use == USE_EMUL ||
-	       vmcs_field[field].use == USE_HOST;
+	while (!field_set_has(set, (enum vmcs_field)(from % VMCS_FIELDS)))
+		from++;
+	return (enum vmcs_field)(from % VMCS_FIELDS);
+}
+
+static bool is_control(unsigned field)
+{
+	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
+		if (vmcs_control_field[group] == field)
+			return true;
+	return false;
 }
 
 enum vmcs_field mutate_pick(struct fuzz_input *input)
 {
-	enum vmcs_field field = (enum vmcs_field)fuzz_below(input, VMCS_FIELDS);
+	unsigned how = fuzz_below(input, 8), from = fuzz_below(input, VMCS_FIELDS);
+	struct field_set some = { { 0 } };
 
-	/* From a field that matters little on to the next one that does, half of the time. */
-	for (bool any = fuzz_bool(input); !any && !matters(field);)
-		field = (enum vmcs_field)((field + 1) % VMCS_FIELDS);
-	return field;
+	switch (how) {
+	case 0:
+		return (enum vmcs_field)from;
+	case 1:
+		return next_of(&entry_check_guest_fields.set, from);
+	case 2:
+		return next_of(&entry_check_host_fields.set, from);
+	case 3:
+	case 4:
+		return next_of(&entry_check_controls_fields.set, from);
+	default:
+		break;
+	}
+	for (unsigned i = 0; i < VMCS_FIELDS; i++)
+		if (how == 5 ? is_control(i) : vmcs_field[i].use == USE_MERGE)
+			field_set_add(&some, (enum vmcs_field)i);
+	return next_of(&some, from);
+}
+
+u64 mutate_value(struct fuzz_input *input, enum vmcs_field field, u64 value)
+{
+	static const u64 counts[] = { 0, 1, 4, 5, 15, 16 };
+	static const u64 efer[] = { EFER_LMA, EFER_LME, EFER_LMA | EFER_LME, EFER_NXE, BIT(1), BIT(16) };
+	static const u64 cr0[] = { CR0_PE, CR0_PG, CR0_PG | CR0_PE, CR0_NE, CR0_WP, BIT(32) };
+
+	if (fuzz_below(input, 4) == 0)
+		return fuzz_change(input, value);
+	switch (field) {
+	case F_vm_entry_interruption_information:
+		return INTR_VALID | fuzz_below(input, 8) << INTR_TYPE_SHIFT | fuzz_below(input, 40) |
+		       (fuzz_bool(input) ? INTR_ERROR_CODE : 0);
+	case F_vm_entry_instruction_length:
+	case F_cr3_target_count:
+	case F_tpr_threshold:
+	case F_vm_entry_msr_load_count:
+	case F_vm_exit_msr_load_count:
+	case F_vm_exit_msr_store_count:
+		return counts[fuzz_below(input, ARRAY_SIZE(counts))];
+	case F_guest_ia32_efer:
+	case F_host_ia32_efer:
+		return value ^ efer[fuzz_below(input, ARRAY_SIZE(efer))];
+	case F_guest_cr0:
+	case F_host_cr0:
+		return value ^ cr0[fuzz_below(input, ARRAY_SIZE(cr0))];
+	default:
+		return is_control(field) ? value ^ BIT(fuzz_below(input, 32)) : fuzz_change(input, value);
+	}
+}
+
+/* An event to inject, whose three fields belong together. */
+static void mutate_event(struct fuzz_input *input, struct vmcs12 *vmcs12)
+{
+	static const u8 fields[] = {
+		F_vm_entry_interruption_information, F_vm_entry_instruction_length,
+		F_vm_entry_exception_error_code,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+		enum vmcs_field field = (enum vmcs_field)fields[i];
+
+		vmcs12_set(vmcs12, field, mutate_value(input, field, vmcs12_get(vmcs12, field)));
+	}
+}
+
+/* Secondary controls by the handful, with what they need beside addresses, of which 0 is one. */
+static void mutate_features(struct fuzz_input *input, struct vmcs12 *vmcs12,
+			    const struct vmx_capabilities *caps12)
+{
+	u64 proc2 = fuzz_take(input, 4) & fuzz_take(input, 4) & controls_allowed(caps12, CONTROLS_proc2);
+
+	vmcs12_set(vmcs12, F_secondary_processor_based_controls,
+		   proc2 ^ vmcs12_get(vmcs12, F_secondary_processor_based_controls));
+	vmcs12_set(vmcs12, F_vm_function_controls, fuzz_below(input, 8) ? fuzz_below(input, 2) : BIT(1));
+	vmcs12_set(vmcs12, F_tsc_multiplier, fuzz_below(input, 8) ? fuzz_take(input, 7) : 0);
 }
 
 static void offered_controls_only(struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
@@ -91,12 +183,16 @@ static void offered_controls_only(struct vmcs12 *vmcs12, const struct vmx_capabi
 
 void mutate_vmcs12(struct fuzz_input *input, struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
 {
-	bool offered = fuzz_below(input, 4);
+	bool offered = fuzz_below(input, 8);
 
+	if (fuzz_below(input, 4) == 0)
+		mutate_event(input, vmcs12);
+	if (fuzz_below(input, 3) == 0)
+		mutate_features(input, vmcs12, caps12);
 	for (unsigned n = fuzz_below(input, CHANGES); n; n--) {
 		enum vmcs_field field = mutate_pick(input);
 
-		vmcs12_set(vmcs12, field, fuzz_change(input, vmcs12_get(vmcs12, field)));
+		vmcs12_set(vmcs12, field, mutate_value(input, field, vmcs12_get(vmcs12, field)));
 	}
 	if (offered)
 		offered_controls_only(vmcs12, caps12);

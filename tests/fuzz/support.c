@@ -4,6 +4,8 @@
 #include "fuzz.h"
 #include "host_test.h"
 
+#define ROUNDS_MORE 12
+
 static struct fuzz_input *driver;
 
 /* A failed check of cmocka is to end the run as one of ours does, for there is no test around it. */
@@ -20,14 +22,46 @@ void fuzz_disagree(const char *what, const char *file, int line)
 	abort();
 }
 
+/* SplitMix64, by its public description. */
+static u64 next_random(u64 *state)
+{
+	u64 z = *state += 0x9e3779b97f4a7c15ull;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
+}
+
+struct fuzz_input fuzz_begin(const u8 *data, size_t size)
+{
+	struct fuzz_input input = { .data = data, .left = size };
+
+	for (size_t i = 0; i < size; i++) {
+		input.random ^= data[i];
+		input.random = next_random(&input.random);
+	}
+	return input;
+}
+
+bool fuzz_goes_on(struct fuzz_input *input)
+{
+	return input->left || input->rounds++ < ROUNDS_MORE;
+}
+
+static u8 next_byte(struct fuzz_input *input)
+{
+	if (!input->left)
+		return (u8)next_random(&input->random);
+	input->left--;
+	return *input->data++;
+}
+
 u64 fuzz_take(struct fuzz_input *input, unsigned size)
 {
 	u64 value = 0;
 
-	for (unsigned i = 0; i < size && input->left; i++) {
-		value |= (u64)*input->data++ << (8 * i);
-		input->left--;
-	}
+	for (unsigned i = 0; i < size; i++)
+		value |= (u64)next_byte(input) << (8 * i);
 	return value;
 }
 
@@ -49,7 +83,7 @@ u64 fuzz_change(struct fuzz_input *input, u64 value)
 		BIT(63),
 	};
 
-	switch (fuzz_below(input, 6)) {
+	switch (fuzz_below(input, 7)) {
 	case 0:
 	case 1:
 		return value ^ BIT(fuzz_below(input, 64));
@@ -58,6 +92,8 @@ u64 fuzz_change(struct fuzz_input *input, u64 value)
 	case 3:
 		return edges[fuzz_below(input, ARRAY_SIZE(edges))];
 	case 4:
+		return value ^ fuzz_take(input, 1);
+	case 5:
 		return fuzz_take(input, 4);
 	default:
 		return fuzz_take(input, 8);
@@ -72,19 +108,12 @@ void fuzz_drive(struct fuzz_input *input)
 /* tests/host/host_test.c has these for the host tests; the fuzz targets have them here. */
 u64 host_random(u64 *state)
 {
-	u64 z;
-
-	if (driver && driver->left)
-		return fuzz_take(driver, 8);
-	z = *state += 0x9e3779b97f4a7c15ull;
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-	return z ^ z >> 31;
+	return driver ? fuzz_take(driver, 8) : next_random(state);
 }
 
 u64 host_random_below(u64 *state, u64 limit)
 {
-	if (driver && driver->left && limit <= BIT(16))
+	if (driver && limit <= BIT(16))
 		return fuzz_below(driver, (unsigned)limit);
 	return host_random(state) % limit;
 }

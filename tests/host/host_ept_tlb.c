@@ -215,6 +215,23 @@ static void check_use(struct tlb_test *test, unsigned context, unsigned page, u6
 	test->cpu.seen->stale += !t.mapped || t.address00 != address00 || (access & ~t.rights);
 }
 
+/*
+ * What EPT02 maps, now that it was filled: what the two tables say, but a page that is not dirty in EPT12
+ * is not writable where L1 wants to know.
+ */
+static void check_mapping(struct tlb_test *test, unsigned context, const struct ept02 *ept02, u64 address20)
+{
+	struct world_translation t = world_translate(&test->world, context, address20);
+	struct fake_translation t02 =
+		fake_translate(&test->pool02, ept02->root, address20, &test->world.features01);
+	bool tracked = test->world.eptp12[context] & EPTP_ACCESSED_DIRTY;
+
+	assert_int_equal(t02.status, FAKE_MAPPED);
+	assert_int_equal(t02.address, t.address00);
+	assert_int_equal(t02.rights, tracked && !t.t12.dirty ? t.rights & ~EPT_WRITE : t.rights);
+	assert_true(!tracked || t.t12.accessed);
+}
+
 /* An EPT violation as L0 answers it: by the tables as they are now. False if that maps nothing. */
 static bool l0_fills(struct tlb_test *test, unsigned context, struct ept02 *ept02, u64 address20, u8 access)
 {
@@ -225,7 +242,10 @@ static bool l0_fills(struct tlb_test *test, unsigned context, struct ept02 *ept0
 			   &world->features12, &world->memory12, &world->view01);
 
 	assert_int_equal(result.fill, world_verdict(&t, access));
-	return result.fill == EPT02_FILLED;
+	if (result.fill != EPT02_FILLED)
+		return false;
+	check_mapping(test, context, ept02, address20);
+	return true;
 }
 
 void tlb_l2_uses(struct tlb_test *test, unsigned context)

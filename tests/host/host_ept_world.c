@@ -123,6 +123,8 @@ static u64 random_leaf12(struct world *world, unsigned level)
 		entry |= EPT_IGNORE_PAT;
 	if (host_random_percent(&world->random, 20))
 		entry |= EPT_DIRTY;
+	if (host_random_percent(&world->random, 20))
+		entry |= EPT_SUPPRESS_VE;
 	if (world->misconfigures && host_random_percent(&world->random, 10))
 		entry = spoil(world, entry);
 	return entry;
