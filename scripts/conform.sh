@@ -87,7 +87,7 @@ transcript() {
 
 # compare: one line of counts (cases, equal, allowed, different), then what is different.
 compare() {
-	awk -v group="$subject" -v shown=$DIFFERENCES_SHOWN -v list="$differences" '
+	awk -v group="$subject" -v shown="$DIFFERENCES_SHOWN" -v list="$differences" '
 	function matches(text, pattern) {
 		return text ~ ("^(" pattern ")$")
 	}
