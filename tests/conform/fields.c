@@ -1,4 +1,7 @@
-/* fields: every field of the VMCS: whether it exists, what of a value it keeps, its halves; SDM "VMCS Field Encodings". */
+/*
+ * fields: every field of the VMCS: whether it exists, what of a value it keeps, its halves; SDM "VMCS Field
+ * Encodings".
+ */
 #include "insn.h"
 #include "tests/conform/lib/l2.h"
 
