@@ -23,7 +23,10 @@ NORETURN void give_up(const char *format, ...) PRINTF_LIKE(1, 2);
 
 /* "fault=#PF(2) cr2=..." or "fault=-". */
 void observe_fault(const struct probe_result *result);
-/* "flags=C-A---": the six flags by which VMX instructions tell their outcome, in the order of the SDM's "Conventions". */
+/*
+ * "flags=C-A---": the six flags by which VMX instructions tell their outcome, in the order of the SDM's
+ * "Conventions".
+ */
 void observe_flags(u64 rflags);
 
 #endif
