@@ -41,9 +41,11 @@ static const struct entry_case execution[] = {
 	  { PROC(PROC_use_io_bitmaps), TO(address_of_io_bitmap_a, PAGE), TO(address_of_io_bitmap_b, BEYOND) } },
 	{ "io_bitmap_a.unused", ENTERS, { TO(address_of_io_bitmap_a, ~0ull) } },
 	{ "msr_bitmaps.good", ENTERS, { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, PAGE) } },
-	{ "msr_bitmaps.unaligned", FAILS_CONTROL, { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, UNALIGNED) } },
+	{ "msr_bitmaps.unaligned", FAILS_CONTROL,
+	  { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, UNALIGNED) } },
 	{ "msr_bitmaps.beyond", FAILS_CONTROL, { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, BEYOND) } },
-	{ "msr_bitmaps.width", FAILS_CONTROL, { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, WIDTH_LIMIT) } },
+	{ "msr_bitmaps.width", FAILS_CONTROL,
+	  { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, WIDTH_LIMIT) } },
 	{ "msr_bitmaps.last_page", ENTERS,
 	  { PROC(PROC_use_msr_bitmaps), TO(address_of_msr_bitmaps, WIDTH_LIMIT - PAGE_SIZE) } },
 	{ "msr_bitmaps.unused", ENTERS, { TO(address_of_msr_bitmaps, ~0ull) } },
@@ -97,7 +99,8 @@ static const struct entry_case others[] = {
 	{ "ept.unrestricted_without", FAILS_CONTROL,
 	  { TO(secondary_processor_based_controls, PROC2_unrestricted_guest) } },
 	{ "ept.unrestricted", ENTERS, { PROC2(PROC2_unrestricted_guest) } },
-	{ "ept.off", ENTERS, { CLEAR(secondary_processor_based_controls, PROC2_enable_ept), TO(ept_pointer, ~0ull) } },
+	{ "ept.off", ENTERS, { CLEAR(secondary_processor_based_controls, PROC2_enable_ept),
+	  TO(ept_pointer, ~0ull) } },
 	{ "ple.good", ENTERS, { PROC2(PROC2_pause_loop_exiting), TO(ple_gap, 100), TO(ple_window, 1000) } },
 };
 
@@ -122,7 +125,8 @@ static const struct entry_case exit_controls[] = {
 #define INTR(type, vector, more) (u32)(INTR_VALID | (u64)(type) << INTR_TYPE_SHIFT | (vector) | (more))
 /* If the CPU injects after all, the event cannot be delivered, and that exits. */
 #define INJECT(type, vector, more) \
-	TO(vm_entry_interruption_information, INTR(type, vector, more)), TO(guest_idtr_limit, 0), TO(exception_bitmap, ~0u)
+	TO(vm_entry_interruption_information, INTR(type, vector, more)), TO(guest_idtr_limit, 0), \
+		TO(exception_bitmap, ~0u)
 #define LENGTH(n) TO(vm_entry_instruction_length, n)
 #define ERROR(n) TO(vm_entry_exception_error_code, n)
 #define REAL_MODE \
@@ -160,7 +164,8 @@ static const struct entry_case injection[] = {
 static const struct entry_case zero_length[] = {
 	{ "inject.software_length_0", FAILS_CONTROL, { INJECT(INTR_software_interrupt, 48, 0), LENGTH(0) } },
 	{ "inject.bp_length_0", FAILS_CONTROL, { INJECT(INTR_software_exception, VECTOR_BP, 0), LENGTH(0) } },
-	{ "inject.db_length_0", FAILS_CONTROL, { INJECT(INTR_privileged_software_exception, VECTOR_DB, 0), LENGTH(0) } },
+	{ "inject.db_length_0", FAILS_CONTROL,
+	  { INJECT(INTR_privileged_software_exception, VECTOR_DB, 0), LENGTH(0) } },
 };
 
 /* SDM "VM-Entry Control Fields": with bit 56 of IA32_VMX_BASIC any exception may have an error code, or none. */

@@ -90,8 +90,10 @@ static const struct entry_case selectors[] = {
 	{ #segment ".reserved_11", FAILS_GUEST, { RIGHTS(segment, (good) | BIT(11)) } }, \
 	{ #segment ".reserved_17", FAILS_GUEST, { RIGHTS(segment, (good) | BIT(17)) } }, \
 	{ #segment ".reserved_31", FAILS_GUEST, { RIGHTS(segment, (good) | BIT(31)) } }, \
-	{ #segment ".g_set", FAILS_GUEST, { RIGHTS(segment, (good) | AR_G), TO(guest_##segment##_limit, 0xffffe) } }, \
-	{ #segment ".g_clear", FAILS_GUEST, { RIGHTS(segment, (good) & ~AR_G), TO(guest_##segment##_limit, 0xfffff + 1) } }, \
+	{ #segment ".g_set", FAILS_GUEST, \
+	  { RIGHTS(segment, (good) | AR_G), TO(guest_##segment##_limit, 0xffffe) } }, \
+	{ #segment ".g_clear", FAILS_GUEST, \
+	  { RIGHTS(segment, (good) & ~AR_G), TO(guest_##segment##_limit, 0xfffff + 1) } }, \
 	{ #segment ".g_either", ENTERS, { RIGHTS(segment, (good) & ~AR_G), TO(guest_##segment##_limit, 0xfffff) } }
 #define DATA_TYPES(segment) \
 	{ #segment ".not_accessed", FAILS_GUEST, { RIGHTS(segment, AR_DATA & ~1u) } }, \
@@ -100,12 +102,14 @@ static const struct entry_case selectors[] = {
 	{ #segment ".data_read_only", ENTERS, { RIGHTS(segment, (AR_DATA & ~AR_TYPE) | 1) } }, \
 	{ #segment ".expand_down", ENTERS, { RIGHTS(segment, (AR_DATA & ~AR_TYPE) | 7) } }, \
 	{ #segment ".dpl_below_rpl", FAILS_GUEST, { SET(guest_##segment##_selector, 3) } }, \
-	{ #segment ".dpl_3", ENTERS, { RIGHTS(segment, AR_DATA | 3 << AR_DPL_SHIFT), SET(guest_##segment##_selector, 3) } }, \
+	{ #segment ".dpl_3", ENTERS, { RIGHTS(segment, AR_DATA | 3 << AR_DPL_SHIFT), \
+	  SET(guest_##segment##_selector, 3) } }, \
 	{ #segment ".unusable", ENTERS, { RIGHTS(segment, AR_UNUSABLE) } }, \
 	{ #segment ".unusable_garbage", ENTERS, { RIGHTS(segment, ~0u), TO(guest_##segment##_limit, 0x12345) } }
 
 static const struct entry_case rights[] = {
-	ACCESS_RIGHTS(cs, AR_CODE64), ACCESS_RIGHTS(ss, AR_DATA), ACCESS_RIGHTS(ds, AR_DATA), ACCESS_RIGHTS(es, AR_DATA),
+	ACCESS_RIGHTS(cs, AR_CODE64), ACCESS_RIGHTS(ss, AR_DATA), ACCESS_RIGHTS(ds, AR_DATA),
+		ACCESS_RIGHTS(es, AR_DATA),
 	ACCESS_RIGHTS(fs, AR_DATA), ACCESS_RIGHTS(gs, AR_DATA),
 	DATA_TYPES(ds), DATA_TYPES(es), DATA_TYPES(fs), DATA_TYPES(gs),
 	{ "cs.not_accessed", FAILS_GUEST, { RIGHTS(cs, AR_CODE64 & ~1u) } },
@@ -233,7 +237,8 @@ static const struct entry_case pae[] = {
 
 /* Not in the order of the SDM's sections, which software may not rely on, but these do come last. */
 static const struct entry_case order[] = {
-	{ "order.state_before_link", FAILS_GUEST, { TO(guest_rflags, 0), TO(vmcs_link_pointer, BEYOND), TO(guest_cr0, 0) } },
+	{ "order.state_before_link", FAILS_GUEST,
+	  { TO(guest_rflags, 0), TO(vmcs_link_pointer, BEYOND), TO(guest_cr0, 0) } },
 };
 
 void group(void)

@@ -14,7 +14,8 @@ static bool offered(const struct entry_case *row)
 	u64 value;
 
 	for (unsigned i = 0; i < CHANGES && row->changes[i].kind != CHANGE_NONE; i++)
-		if (vmread_checked(row->changes[i].field, &value) != VMX_SUCCEED || !control_offered(&row->changes[i]))
+		if (vmread_checked(row->changes[i].field,
+			&value) != VMX_SUCCEED || !control_offered(&row->changes[i]))
 			return false;
 	return true;
 }
