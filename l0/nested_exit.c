@@ -163,6 +163,27 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
 	}
 }
 
+/*
+ * L0 refused what L1 lets pass: the fault is L2's, so by vmcs12's exception bitmap it may be an exit. SDM "Exception
+ * Bitmap".
+ */
+static void fault_of_l2(struct cpu *cpu)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+	u64 event = vmread(ENC_vm_entry_interruption_information);
+
+	if (!(event & INTR_VALID) || !(vmcs12_get(vmcs12, F_exception_bitmap) >> (event & INTR_VECTOR) & 1))
+		return;
+	stats_reflected(&cpu->stats);
+	vmwrite(ENC_vm_entry_interruption_information, 0);
+	vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF); /* as a fault saves it */
+	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
+	vmcs12_learn(vmcs12, F_exit_qualification, 0);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code, 0);
+	leave_l2(cpu, REASON_exception_or_nmi);
+}
+
 static void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
 	stats_exit(&cpu->stats, LEVEL_2, reason);
@@ -178,6 +199,7 @@ static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
 		leave_l2(cpu, reason);
 	} else {
 		handle_for_l1(cpu, reason);
+		fault_of_l2(cpu);
 	}
 }
 

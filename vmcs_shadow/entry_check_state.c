@@ -131,7 +131,9 @@ static bool check_guest_cr0(struct check *c)
 	if (check_uses(c, CONTROLS_proc2, PROC2_unrestricted_guest))
 		fixed0 &= ~(CR0_PE | CR0_PG);
 	return check_fixed(c, F_guest_cr0, fixed0, capability(c->caps12, MSR_IA32_VMX_CR0_FIXED1)) &&
-	       require(c, !(cr0 & CR0_PG) || (cr0 & CR0_PE), F_guest_cr0, "PG needs PE");
+	       require(c, !(cr0 & CR0_PG) || (cr0 & CR0_PE), F_guest_cr0, "PG needs PE") &&
+	       require(c, (cr0 & CR0_PG) || !check_uses(c, CONTROLS_entry, ENTRY_ia32e_mode_guest), F_guest_cr0,
+		       "ia32e_mode_guest needs PG");
 }
 
 #define DR7_HIGH BITS(63, 32)

@@ -6,7 +6,7 @@
 #include "vmx_fake.h"
 #include "x86.h"
 
-#define CHANGES 4
+#define CHANGES 6
 #define UG PROC2_unrestricted_guest
 #define EVENT(type, vector) (INTR_VALID | (u64)(type) << INTR_TYPE_SHIFT | (vector))
 
@@ -334,6 +334,8 @@ static void real_mode_has_no_error_codes(void **state)
 	(void)state;
 	*fake_msr(&caps12, MSR_IA32_VMX_BASIC) &= ~VMX_BASIC_ANY_EXCEPTION_ERROR_CODE;
 	c.changes[3] = (struct fake_change){ F_guest_cr0, CR0_PE | CR0_PG, 0 };
+	c.changes[4] = (struct fake_change){ F_vm_entry_controls, ENTRY_ia32e_mode_guest, 0 };
+	c.changes[5] = (struct fake_change){ F_guest_ia32_efer, EFER_LMA, 0 };
 	refuse(&c, &caps12, STAGE_controls, ENTRY_vmfail, 7);
 	c.changes[0].set &= ~INTR_ERROR_CODE;
 	accept(&c, &caps12);
@@ -578,11 +580,13 @@ static void the_address_space_is_that_of_l1(void **state)
 		accept(&accepted[i], &caps12);
 }
 
+#define NOT_IA32E { F_vm_entry_controls, ENTRY_ia32e_mode_guest, 0 }, { F_guest_ia32_efer, EFER_LMA, 0 }
 static void guest_registers_keep_the_fixed_bits(void **state)
 {
 	static const struct entry_case refused[] = {
 		{ { { F_guest_cr0, CR0_NE, 0 } }, F_guest_cr0, false },
 		{ { { F_guest_cr0, 0, BIT(32) } }, F_guest_cr0, false },
+		{ { { F_guest_cr0, CR0_PG, 0 } }, F_guest_cr0, false },
 		{ { { F_guest_cr0, CR0_PE, 0 } }, F_guest_cr0, false },
 		{ { { F_guest_cr0, CR0_PG, 0 }, { F_secondary_processor_based_controls, UG, 0 } },
 		  F_guest_cr0, false },
@@ -595,8 +599,8 @@ static void guest_registers_keep_the_fixed_bits(void **state)
 		{ { { F_guest_cr4, 0, BIT(31) } }, F_guest_cr4, false },
 	};
 	static const struct entry_case accepted[] = {
-		{ { { F_guest_cr0, CR0_PG, 0 } }, 0, false },
-		{ { { F_guest_cr0, CR0_PE | CR0_PG, 0 } }, 0, false },
+		{ { { F_guest_cr0, CR0_PG, 0 }, NOT_IA32E }, 0, false },
+		{ { { F_guest_cr0, CR0_PE | CR0_PG, 0 }, NOT_IA32E }, 0, false },
 		{ { { F_secondary_processor_based_controls, UG, 0 } }, 0, false },
 	};
 	struct vmx_capabilities caps12 = fake_caps12();

@@ -119,20 +119,6 @@ static void set_controls(void)
 	vmwrite(ENC_primary_vm_exit_controls, controls_must(EXIT_CTLS) | EXIT_host_address_space_size);
 	vmwrite(ENC_vm_entry_controls, controls_must(ENTRY_CTLS) | ENTRY_ia32e_mode_guest);
 	vmwrite(ENC_ept_pointer, l2_eptp());
-	vmwrite(ENC_exception_bitmap, 0);
-	vmwrite(ENC_page_fault_error_code_mask, 0);
-	vmwrite(ENC_page_fault_error_code_match, 0);
-	vmwrite(ENC_cr3_target_count, 0);
-	vmwrite(ENC_vm_exit_msr_store_count, 0);
-	vmwrite(ENC_vm_exit_msr_load_count, 0);
-	vmwrite(ENC_vm_entry_msr_load_count, 0);
-	vmwrite(ENC_vm_entry_interruption_information, 0);
-	vmwrite(ENC_vm_entry_exception_error_code, 0);
-	vmwrite(ENC_vm_entry_instruction_length, 0);
-	vmwrite(ENC_cr0_guest_host_mask, 0);
-	vmwrite(ENC_cr4_guest_host_mask, 0);
-	vmwrite(ENC_cr0_read_shadow, 0);
-	vmwrite(ENC_cr4_read_shadow, 0);
 }
 
 static void set_host_state(void)
@@ -142,20 +128,13 @@ static void set_host_state(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
 		vmwrite(data[i], SEL_DATA);
 	vmwrite(ENC_host_cs_selector, SEL_CODE64);
-	vmwrite(ENC_host_fs_selector, 0);
-	vmwrite(ENC_host_gs_selector, 0);
 	vmwrite(ENC_host_tr_selector, SEL_TSS);
 	vmwrite(ENC_host_cr0, read_cr0());
 	vmwrite(ENC_host_cr3, read_cr3());
 	vmwrite(ENC_host_cr4, read_cr4());
-	vmwrite(ENC_host_fs_base, 0);
-	vmwrite(ENC_host_gs_base, 0);
 	vmwrite(ENC_host_tr_base, probe_tss_base());
 	vmwrite(ENC_host_gdtr_base, probe_gdt_base());
 	vmwrite(ENC_host_idtr_base, probe_idt_base());
-	vmwrite(ENC_host_ia32_sysenter_cs, 0);
-	vmwrite(ENC_host_ia32_sysenter_esp, 0);
-	vmwrite(ENC_host_ia32_sysenter_eip, 0);
 	vmwrite(ENC_host_rsp, (u64)&l2.host_stack);
 	vmwrite(ENC_host_rip, (u64)vmx_exit_point);
 }
@@ -201,14 +180,22 @@ static void set_guest_registers(void)
 	vmwrite(ENC_guest_rip, (u64)code_start);
 	vmwrite(ENC_guest_rsp, l2_stack_top());
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
-	vmwrite(ENC_guest_ia32_sysenter_cs, 0);
-	vmwrite(ENC_guest_ia32_sysenter_esp, 0);
-	vmwrite(ENC_guest_ia32_sysenter_eip, 0);
-	vmwrite(ENC_guest_ia32_debugctl, 0);
 	vmwrite(ENC_guest_activity_state, ACTIVITY_active);
-	vmwrite(ENC_guest_interruptibility_state, 0);
-	vmwrite(ENC_guest_pending_debug_exceptions, 0);
 	vmwrite(ENC_vmcs_link_pointer, VMCS_NO_POINTER);
+}
+
+/* What the last case has left in fields of which this one says nothing. */
+static void zero_fields(void)
+{
+	static const u16 fields[] = {
+#define F(name, encoding, use, hot) encoding,
+#include "vmcs_fields.def"
+#undef F
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+		if (VMCS_ENCODING_TYPE(fields[i]) != TYPE_EXIT_INFORMATION)
+			vmwrite_checked(fields[i], 0);
 }
 
 void vmcs_make(const u8 *code)
@@ -221,6 +208,7 @@ void vmcs_make(const u8 *code)
 	code_start = code;
 	memset(&l2, 0, sizeof(l2));
 	make_ept();
+	zero_fields();
 	set_controls();
 	set_host_state();
 	set_guest_segments();

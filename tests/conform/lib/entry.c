@@ -1,0 +1,80 @@
+#include "entry.h"
+
+static bool control_offered(const struct change *change)
+{
+	for (unsigned msr = 0; msr < CONTROL_MSRS; msr++)
+		if (controls_field[msr] == change->field && change->kind == CHANGE_SET)
+			return has_controls((enum control_msr)msr, change->value);
+	return true;
+}
+
+/* A case that is about a control, or a field, that this CPU lacks says nothing about it. */
+static bool offered(const struct entry_case *row)
+{
+	u64 value;
+
+	for (unsigned i = 0; i < CHANGES && row->changes[i].kind != CHANGE_NONE; i++)
+		if (vmread_checked(row->changes[i].field,
+			&value) != VMX_SUCCEED || !control_offered(&row->changes[i]))
+			return false;
+	return true;
+}
+
+static void apply(const struct change *change)
+{
+	u64 old = vmread(change->field);
+
+	if (change->kind == CHANGE_TO)
+		vmwrite(change->field, change->value);
+	else if (change->kind == CHANGE_SET)
+		vmwrite(change->field, old | change->value);
+	else
+		vmwrite(change->field, old & ~change->value);
+}
+
+static void expect(const struct l2_exit *exit, enum entry_end end)
+{
+	static const u8 qualification[] = { [FAILS_GUEST] = 0, [FAILS_PDPTE] = 2, [FAILS_LINK] = 4 };
+
+	switch (end) {
+	case ENTERS:
+		expect_exit(exit, REASON_vmcall);
+		break;
+	case FAILS_CONTROL:
+		expect_vmfail(exit, VMERR_entry_invalid_control_fields);
+		break;
+	case FAILS_HOST:
+		expect_vmfail(exit, VMERR_entry_invalid_host_state);
+		break;
+	case EXITS:
+		if (exit->outcome != VMX_SUCCEED || exit->reason & EXIT_REASON_ENTRY_FAILURE)
+			wrong("the entry must not fail");
+		break;
+	default:
+		expect_entry_failure(exit, REASON_entry_failure_guest_state, qualification[end]);
+	}
+}
+
+static void entry_case(const u8 *code, const struct entry_case *row)
+{
+	struct l2_exit exit;
+
+	case_begin("%s", row->name);
+	vmcs_make(code);
+	if (offered(row)) {
+		for (unsigned i = 0; i < CHANGES && row->changes[i].kind != CHANGE_NONE; i++)
+			apply(&row->changes[i]);
+		exit = l2_enter();
+		observe_exit(&exit);
+		expect(&exit, row->end);
+	} else {
+		observe("not offered");
+	}
+	case_end();
+}
+
+void entry_cases(const u8 *code, const struct entry_case *rows, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		entry_case(code, &rows[i]);
+}
