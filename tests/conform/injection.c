@@ -131,7 +131,9 @@ static void delivered(void)
 		u16 gate;
 		u32 bitmap;
 	} ways[] = {
-		{ "plain", GATE_INTERRUPT_64, 0 }, { "bitmap", GATE_INTERRUPT_64, ~0u }, { "trap_gate", GATE_TRAP_64, 0 },
+		{ "plain", GATE_INTERRUPT_64, 0 },
+		{ "bitmap", GATE_INTERRUPT_64, ~0u },
+		{ "trap_gate", GATE_TRAP_64, 0 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)

@@ -209,7 +209,8 @@ static bool guest_ok(const struct state *s)
 	u64 cr0 = get(s, F_guest_cr0);
 
 	return fixed_ok(s, F_guest_cr0, 0x486, bit(s->proc2, 7) ? 0x80000001 : 0) &&
-	       implies(bit(cr0, 31), bit(cr0, 0)) && fixed_ok(s, F_guest_cr4, 0x488, 0) &&
+	       implies(bit(cr0, 31), bit(cr0, 0)) && implies(bit(s->entry, 9), bit(cr0, 31)) &&
+	       fixed_ok(s, F_guest_cr4, 0x488, 0) &&
 	       implies(bit(s->entry, 2), (get(s, F_guest_ia32_debugctl) & 0xffffffffffff0038) == 0 &&
 			get(s, F_guest_dr7) <= 0xffffffff) &&
 	       implies(bit(s->entry, 14), pat_ok(get(s, F_guest_ia32_pat))) &&
