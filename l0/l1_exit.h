@@ -79,6 +79,8 @@ void vmcs01_init(struct cpu *cpu);
 void vmcs_write_host_state(struct cpu *cpu);
 /* Start L1 in 32-bit protected mode as multiboot has it. */
 void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info);
+/* In 32-bit protected mode with the segments of the Linux boot protocol; params: L1-physical, its boot_params. */
+void vmcs01_start_linux(struct cpu *cpu, u32 entry, u32 params);
 /* Start L1 in real mode at vector * 4 KiB, as a SIPI does. */
 void vmcs01_start_real_mode(struct cpu *cpu, u8 vector);
 /* Which bits of L1's CR0 and CR4 L0 keeps: more of them while L1 is in VMX operation. */

@@ -100,7 +100,6 @@ static void print_start(void)
 
 void l0_main(u32 magic, u32 info)
 {
-	struct payload payload;
 	struct cpu *cpu;
 
 	serial_init(PORT_COM2);
@@ -117,8 +116,7 @@ void l0_main(u32 magic, u32 info)
 	smp_start(boot.ram_bytes);
 	print_start();
 
-	payload = payload_load(&boot);
-	vmcs01_start_multiboot(cpu, payload.entry, payload.info);
+	payload_start(cpu, &boot);
 	test_fault(cpu);
 	stats_init(cpu);
 	cpu_run(cpu);

@@ -4,12 +4,12 @@
 
 #include "boot_info.h"
 
-struct payload {
-	u32 entry; /* L1-physical */
-	u32 info;  /* of the multiboot information */
-};
+struct cpu;
 
-/* Load the first module as L1's multiboot 1 image, the rest as its modules. Refuses what cannot be loaded. */
-struct payload payload_load(struct boot_info *boot);
+/*
+ * Load the first module as L1, the rest for it, and make this CPU ready to enter L1's first instruction: a Linux kernel
+ * by the Linux boot protocol, anything else by multiboot 1. Refuses what cannot be loaded.
+ */
+void payload_start(struct cpu *cpu, struct boot_info *boot);
 
 #endif

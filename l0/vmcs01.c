@@ -15,6 +15,9 @@
 #define ENTRY01 (ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer)
 
 #define LIMIT_64K 0xffffu
+/* Linux, Documentation/x86/boot.rst, "32-bit BOOT PROTOCOL": __BOOT_CS and __BOOT_DS */
+#define LINUX_BOOT_CS 0x10
+#define LINUX_BOOT_DS 0x18
 
 u32 controls01[CONTROL_GROUPS];
 u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
@@ -172,14 +175,15 @@ static void write_tables(u32 limit)
 	vmwrite(ENC_guest_idtr_limit, limit);
 }
 
-static void start_segments(void)
+/* Flat, in 32-bit protected mode. */
+static void start_flat(u16 code, u16 stack_and_data)
 {
 	static const enum vmcs_encoding data[] = { ENC_guest_es_selector, ENC_guest_ss_selector, ENC_guest_ds_selector,
 						   ENC_guest_fs_selector, ENC_guest_gs_selector };
 
-	write_segment(ENC_guest_cs_selector, SELECTOR_CODE, AR_CODE32, ~0u);
+	write_segment(ENC_guest_cs_selector, code, AR_CODE32, ~0u);
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-		write_segment(data[i], SELECTOR_DATA, AR_DATA, ~0u);
+		write_segment(data[i], stack_and_data, AR_DATA, ~0u);
 	write_segment(ENC_guest_ldtr_selector, 0, AR_UNUSABLE, 0);
 	write_segment(ENC_guest_tr_selector, 0, AR_TSS64_BUSY, 0xffff);
 	write_tables(0);
@@ -230,8 +234,15 @@ void vmcs01_start_real_mode(struct cpu *cpu, u8 vector)
 
 void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info)
 {
-	start_segments();
+	start_flat(SELECTOR_CODE, SELECTOR_DATA);
 	start_common(cpu, CR0_PE | CR0_ET, entry);
 	cpu->gpr[GPR_rax] = MULTIBOOT_BOOT_MAGIC;
 	cpu->gpr[GPR_rbx] = info;
+}
+
+void vmcs01_start_linux(struct cpu *cpu, u32 entry, u32 params)
+{
+	start_flat(LINUX_BOOT_CS, LINUX_BOOT_DS);
+	start_common(cpu, CR0_PE | CR0_ET, entry);
+	cpu->gpr[GPR_rsi] = params;
 }
