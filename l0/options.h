@@ -11,6 +11,7 @@ struct options {
 #undef OPTION
 };
 
+enum { L1_module, L1_disk, L1_cdrom };
 enum { TICK_cycle, TICK_instruction };
 enum { TEST_FAULT_none, TEST_FAULT_ud, TEST_FAULT_stack, TEST_FAULT_exit };
 

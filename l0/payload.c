@@ -2,6 +2,7 @@
 #include "cpu.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "options.h"
 #include "payload_load.h"
 #include "string.h"
 
@@ -103,9 +104,10 @@ void payload_memory_map(const struct boot_info *boot, map_entry add, void *conte
 			add(context, boot->range[i].start, boot->range[i].end, boot->range[i].type);
 }
 
-void payload_start(struct cpu *cpu, struct boot_info *boot)
+static void start_module(struct cpu *cpu, struct boot_info *boot)
 {
 	struct image image = { 0 };
+	struct payload payload;
 
 	if (!boot->module_count)
 		l0_refuse("no L1: L0's first module must be L1's image");
@@ -115,12 +117,18 @@ void payload_start(struct cpu *cpu, struct boot_info *boot)
 	image.bytes = direct(boot->module[0].start);
 	image.size = boot->module[0].end - boot->module[0].start;
 	if (payload_is_linux(&image)) {
-		struct payload payload = payload_load_linux(&image, boot);
-
+		payload = payload_load_linux(&image, boot);
 		vmcs01_start_linux(cpu, payload.entry, payload.info);
 	} else {
-		struct payload payload = payload_load_multiboot(&image, boot);
-
+		payload = payload_load_multiboot(&image, boot);
 		vmcs01_start_multiboot(cpu, payload.entry, payload.info);
 	}
+}
+
+void payload_start(struct cpu *cpu, struct boot_info *boot)
+{
+	if (options.l1 == L1_module)
+		start_module(cpu, boot);
+	else
+		vmcs01_start_real_mode(cpu, payload_load_bios(boot));
 }

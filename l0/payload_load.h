@@ -44,4 +44,10 @@ struct payload payload_load_multiboot(struct image *image, struct boot_info *boo
 bool payload_is_linux(const struct image *image);
 struct payload payload_load_linux(struct image *image, struct boot_info *boot);
 
+/*
+ * Prepare the BIOS to boot L1 from the device that the switch l1 names. Returns where L1 starts in real mode: the
+ * number of a page below 1 MiB.
+ */
+u8 payload_load_bios(const struct boot_info *boot);
+
 #endif
