@@ -36,7 +36,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 # What a target is linked with: its random numbers are the input's, not those of host_test.c.
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) $(filter-out %/host_test.c,$(HOST_HELPER_SRC))
 # Images of the tests: one assembly file each, or one C file entered through start.S.
-IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
+IMAGE_SRC := $(filter-out tests/images/start.S tests/images/task_stubs.S,$(wildcard tests/images/*.[Sc]))
 # L1s that print what they see of VMX, on parts of the minivisor.
 FEATURE_SRC := $(wildcard tests/features/*.c)
 
@@ -190,14 +190,16 @@ $(COVERAGE_FUZZERS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/fuzz/%.o $(COV
 
 IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
 
-$(filter-out $(BUILD)/images/info.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
+$(filter-out $(BUILD)/images/info.elf $(BUILD)/images/task.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $< -o $@
 
 $(BUILD)/images/%.bin: $(BUILD)/images/%.elf
 	objcopy -O binary $< $@
 
-$(BUILD)/images/info.elf: $(call object,rom,tests/images/start.S tests/images/info.c lib/serial.c)
+$(BUILD)/images/task.elf: $(call object,rom,tests/images/task_stubs.S)
+$(BUILD)/images/info.elf $(BUILD)/images/task.elf: $(BUILD)/images/%.elf: $(call object,rom,tests/images/start.S lib/serial.c) \
+		$(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $^ -o $@
 

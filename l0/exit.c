@@ -1,6 +1,7 @@
 /* The run loop and the dispatch of L1's exits. */
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "l1_task.h"
 #include "smp.h"
 #include "print.h"
 #include "stats_account.h"
@@ -12,6 +13,7 @@ static exit_handler *const l1_handler[EXIT_REASONS] = {
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
 	[REASON_startup_ipi] = l1_sipi_exit,
+	[REASON_task_switch] = l1_task_switch_exit,
 	[REASON_cpuid] = l1_cpuid_exit,
 	[REASON_getsec] = l1_getsec_exit,
 	[REASON_invd] = l1_invd_exit,

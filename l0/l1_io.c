@@ -91,10 +91,10 @@ static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 	u64 linear = vmread(ENC_guest_linear_address);
 	u32 value = 0;
 
-	if (!in && !l1_read_linear(cpu, linear, &value, size))
+	if (!in && !l1_read_linear(l1_privilege(), linear, &value, size))
 		return false;
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
-	if (in && !l1_write_linear(cpu, linear, &value, size))
+	if (in && !l1_write_linear(l1_privilege(), linear, &value, size))
 		return false;
 	add_to_register(&cpu->gpr[in ? GPR_rdi : GPR_rsi],
 			vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size, mask);

@@ -18,6 +18,9 @@ void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_cod
 {
 	bool real_mode = !(vmread(ENC_guest_cr0) & CR0_PE); /* which pushes no error codes */
 
+	/* SDM "EFLAGS Register", on RF: a fault saves it set, while an entry delivers what is in the VMCS. */
+	if (vector != VECTOR_DB)
+		vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF);
 	has_error_code = has_error_code && !real_mode;
 	vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_hardware_exception << INTR_TYPE_SHIFT |
 		(has_error_code ? INTR_ERROR_CODE : 0) | (u64)vector);

@@ -176,7 +176,6 @@ static void fault_of_l2(struct cpu *cpu)
 		return;
 	stats_reflected(&cpu->stats);
 	vmwrite(ENC_vm_entry_interruption_information, 0);
-	vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF); /* as a fault saves it */
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
 	vmcs12_learn(vmcs12, F_exit_qualification, 0);
 	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event);
