@@ -35,8 +35,8 @@ HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 # What a target is linked with: its random numbers are the input's, not those of host_test.c.
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) $(filter-out %/host_test.c,$(HOST_HELPER_SRC))
-# Images of the tests: one assembly file each, or one C file entered through start.S.
-IMAGE_SRC := $(filter-out tests/images/start.S tests/images/task_stubs.S,$(wildcard tests/images/*.[Sc]))
+# Images of the tests: one assembly file each, or one C file on parts of lib/.
+IMAGE_SRC := $(wildcard tests/images/*.[Sc])
 # L1s that print what they see of VMX, on parts of the minivisor.
 FEATURE_SRC := $(wildcard tests/features/*.c)
 
@@ -64,11 +64,13 @@ FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
 COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
+C_IMAGES := $(patsubst tests/images/%.c,$(BUILD)/images/%.elf,$(wildcard tests/images/*.c))
+TRAP_IMAGES := $(filter-out $(BUILD)/images/info.elf,$(C_IMAGES))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/features/lib tests/conform/lib tests/fuzz
+	tests/host tests/features/lib tests/conform/lib tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -190,16 +192,16 @@ $(COVERAGE_FUZZERS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/fuzz/%.o $(COV
 
 IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
 
-$(filter-out $(BUILD)/images/info.elf $(BUILD)/images/task.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
+$(filter-out $(C_IMAGES),$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $< -o $@
 
 $(BUILD)/images/%.bin: $(BUILD)/images/%.elf
 	objcopy -O binary $< $@
 
-$(BUILD)/images/task.elf: $(call object,rom,tests/images/task_stubs.S)
-$(BUILD)/images/info.elf $(BUILD)/images/task.elf: $(BUILD)/images/%.elf: $(call object,rom,tests/images/start.S lib/serial.c) \
-		$(BUILD)/rom/tests/images/%.o
+$(BUILD)/images/task.elf: $(call object,rom,tests/images/lib/task_stubs.S)
+$(TRAP_IMAGES): $(call object,rom,tests/images/lib/traps.S tests/images/lib/trap_image.c)
+$(C_IMAGES): $(BUILD)/images/%.elf: $(call object,rom,tests/images/lib/start.S lib/serial.c) $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $^ -o $@
 

@@ -226,6 +226,7 @@ enum memory_type {
 #define CPUID1_ECX_XSAVE BIT(26)
 #define CPUID1_ECX_OSXSAVE BIT(27)
 #define CPUID1_ECX_HYPERVISOR BIT(31)
+#define CPUID7_EBX_SMAP BIT(20)
 #define CPUID_EXT1_EDX_PAGE1G BIT(26)
 
 #endif

@@ -10,6 +10,7 @@ typedef void exit_handler(struct cpu *cpu);
 
 /* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
+	[REASON_exception_or_nmi] = l1_exception_exit,
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
 	[REASON_startup_ipi] = l1_sipi_exit,

@@ -8,6 +8,8 @@
 #define IO_STRING BIT(4)
 #define IO_REP BIT(5)
 #define IO_PORT(q) ((u16)((q) >> 16))
+/* Of the instruction information: the segment of OUTS. */
+#define IO_SEGMENT(i) ((enum segment)((i) >> 15 & 7))
 
 static void shutdown_byte(struct cpu *cpu, u8 byte)
 {
@@ -83,14 +85,29 @@ static void add_to_register(u64 *gpr, u64 by, u64 mask)
 	*gpr = kept | ((*gpr + by) & mask);
 }
 
+/* Where an element lies; the exit comes before any check of the segment. False if L1 was given a fault instead. */
+static bool string_operand(struct cpu *cpu, u64 qualification, u64 mask, u64 *linear)
+{
+	bool in = qualification & IO_IN;
+	struct vmx_operand operand = {
+		.segment = in ? SEGMENT_es : IO_SEGMENT(vmread(ENC_vm_exit_instruction_information)),
+		.offset = cpu->gpr[in ? GPR_rdi : GPR_rsi] & mask,
+	};
+
+	return l1_operand_address(cpu, &operand, IO_SIZE(qualification), in, linear) &&
+	       l1_probe_linear(l1_privilege(), *linear, IO_SIZE(qualification), in);
+}
+
 /* One element of INS or OUTS. */
 static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 {
 	unsigned size = IO_SIZE(qualification);
 	bool in = qualification & IO_IN;
-	u64 linear = vmread(ENC_guest_linear_address);
+	u64 linear;
 	u32 value = 0;
 
+	if (!string_operand(cpu, qualification, mask, &linear))
+		return false;
 	if (!in && !l1_read_linear(l1_privilege(), linear, &value, size))
 		return false;
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);

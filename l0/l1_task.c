@@ -366,23 +366,6 @@ static bool switch_task(struct cpu *cpu, struct task_switch *to)
 	return load_cr3(to) && load_segments(to) && push_error_code(to);
 }
 
-/* A fault of the switch met another exception's delivery. */
-static void combine_faults(struct cpu *cpu, u32 event)
-{
-	u64 fault = vmread(ENC_vm_entry_interruption_information);
-
-	switch (fault_during_event(event, (enum x86_vector)(fault & INTR_VECTOR))) {
-	case FAULT_double:
-		inject_exception(VECTOR_DF, true, 0);
-		break;
-	case FAULT_shutdown:
-		l1_triple_fault_exit(cpu);
-		break;
-	case FAULT_itself:
-		break;
-	}
-}
-
 /* NMIs are blocked by the delivery of one, whatever becomes of it, and unblocked by IRET. SDM "Handling Multiple NMIs". */
 static void block_nmis(const struct task_switch *to)
 {
@@ -408,7 +391,7 @@ void l1_task_switch_exit(struct cpu *cpu)
 		to.event = (u32)vmread(ENC_idt_vectoring_information);
 	block_nmis(&to);
 	if (!switch_task(cpu, &to)) {
-		combine_faults(cpu, to.event);
+		l1_combine_faults(cpu, to.event);
 	} else if (to.task.trap) {
 		write_dr6(read_dr6() | DR6_BT);
 		inject_exception(VECTOR_DB, false, 0);

@@ -18,8 +18,11 @@ same() {
 	ok "$same_image on $same_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
-plan 8
+plan 14
 same task corei7_skylake_x
 same task corei7_skylake_x --set l1_offset=16
 same task corei7_skylake_x --set vpid02=off
 same task corei7_icelake_u
+same io corei7_skylake_x
+same io corei7_skylake_x --set l1_offset=16
+same io corei7_sandy_bridge_2600k

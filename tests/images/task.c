@@ -2,9 +2,7 @@
  * Hardware task switches of every source, into tasks of every kind, with every fault that one can meet; prints what
  * the new task finds, what the old TSS holds and what the descriptors have become. SDM "Task Management".
  */
-#include "insn.h"
-#include "serial.h"
-#include "turtles_abi.h"
+#include "lib/trap_image.h"
 
 enum { CODE = 0x08, DATA = 0x10, MAIN = 0x18, TSS32 = 0x20, TSS16 = 0x28, LDT = 0x30, GATE = 0x38, USER_CODE = 0x40,
        USER_DATA = 0x48, ABSENT_CODE = 0x50, ABSENT_DATA = 0x58, READ_ONLY = 0x60, CONFORMING = 0x68,
@@ -28,7 +26,6 @@ enum { GATE_VECTOR = 33, IDT_ENTRIES };
 #define REAL_CODE 0x8000
 #define OPCODE_HLT 0xf4
 #define LOCAL_BREAKPOINTS 0x155
-#define DR6_RESET 0xffff0ff0u
 #define APIC_ICR 0xfee00300u
 #define APIC_ICR_SELF_NMI 0x40400
 
@@ -40,12 +37,8 @@ struct tss16 {
 };
 enum { ES, CS, SS, DS, FS, GS };
 
-/* task_stubs.S */
-extern const u32 trap_stubs[];
+/* lib/task_stubs.S */
 void task_entry(void), user_entry(void);
-u32 attempt(void (*how)(void));
-NORETURN void attempt_end(void);
-NORETURN void trap_main(const u32 *frame, u32 ss);
 void task_main(void);
 NORETURN void main(void);
 
@@ -65,59 +58,14 @@ static u32 *changed; /* a page-table entry */
 static u32 skip; /* bytes that the old task is to go on further */
 static bool paging, nested_nmi;
 
-#define DEFINE_REGISTER(name) \
-	static inline u32 get_##name(void) \
-	{ \
-		u32 value; \
-		__asm__ volatile("movl %%" #name ", %0" : "=r"(value) : : "memory"); \
-		return value; \
-	} \
-	static inline void put_##name(u32 value) \
-	{ \
-		__asm__ volatile("movl %0, %%" #name : : "r"(value) : "memory"); \
-	}
-DEFINE_REGISTER(cr0)
-DEFINE_REGISTER(cr2)
-DEFINE_REGISTER(cr3)
-DEFINE_REGISTER(cr4)
-DEFINE_REGISTER(dr6)
-DEFINE_REGISTER(dr7)
-
-static void load_task_register(u16 selector)
-{
-	__asm__ volatile("ltr %0" : : "r"(selector) : "memory");
-}
-
-static void print(const char *text)
-{
-	size_t length = 0;
-
-	while (text[length])
-		length++;
-	serial_write(PORT_COM1, text, length);
-}
-
-static void word(const char *name, u32 value)
-{
-	char digits[] = "         ", *at = &digits[9];
-
-	print(name);
-	*--at = ' ';
-	do
-		*--at = "0123456789abcdef"[value & 0xf];
-	while ((value >>= 4) && at > digits);
-	print(at);
-}
-
 static void segment(u32 selector, u32 base, u32 limit, u32 type, u32 flags)
 {
-	gdt[selector / 8] = (limit & 0xffff) | (u64)(base & 0xffffff) << 16 | (u64)type << 40 |
-			    (u64)(limit >> 16 & 0xf) << 48 | (u64)flags << 52 | (u64)(base >> 24) << 56;
+	fill_segment(&gdt[selector / 8], base, limit, type, flags);
 }
 
 static void gate(u32 vector, u32 selector, u32 offset, u32 type)
 {
-	idt[vector] = (offset & 0xffff) | selector << 16 | (u64)type << 40 | (u64)(offset >> 16) << 48;
+	fill_gate(&idt[vector], selector, offset, type);
 }
 
 static void fill_tss_descriptors(void)
@@ -177,18 +125,6 @@ static void fill_tasks(void)
 	};
 }
 
-static void load_tables(void)
-{
-	struct {
-		u16 limit;
-		u32 base;
-	} PACKED pointer = { sizeof(gdt) - 1, (u32)gdt };
-
-	__asm__ volatile("lgdt %0" : : "m"(pointer) : "memory");
-	pointer.limit = sizeof(idt) - 1;
-	pointer.base = (u32)idt;
-	__asm__ volatile("lidt %0" : : "m"(pointer) : "memory");
-}
 
 /* The main task as it was, whatever a case made of it. */
 static void recover(void)
@@ -198,7 +134,7 @@ static void recover(void)
 	fill_gdt();
 	fill_idt();
 	fill_tasks();
-	load_tables();
+	load_tables(gdt, sizeof(gdt), idt, sizeof(idt));
 	main_tss = (struct tss){ .esp0 = (u32)(stack0 + sizeof(stack0)), .ss0 = DATA, .cr3 = (u32)directory[0] };
 	__asm__ volatile("ljmp %0, $1f; 1: mov %1, %%ds; mov %1, %%es; mov %1, %%ss; mov %1, %%fs; mov %1, %%gs"
 			 : : "i"(CODE), "r"(DATA));
@@ -287,28 +223,27 @@ void task_main(void)
 }
 
 
-void trap_main(const u32 *frame, u32 ss)
+void trap_main(const struct trap_frame *frame, u32 ss)
 {
-	u32 tr, vector = frame[8], depth;
+	u32 tr, depth = frame->esp_of_trap - (u32)(stack0 + sizeof(stack0));
 
 	__asm__("str %0" : "=r"(tr));
-	depth = frame[3] - (u32)(stack0 + sizeof(stack0));
 	print("\n");
-	word(" trap ", vector);
-	word("error ", frame[9]);
-	word("in task ", frame[10] == (u32)task_entry);
-	word("at user ", frame[10] == (u32)user_entry + 2);
+	word(" trap ", frame->vector);
+	word("error ", frame->error_code);
+	word("in task ", frame->eip == (u32)task_entry);
+	word("at user ", frame->eip == (u32)user_entry + 2);
 	/* Which RPL a CS has that was loaded beside no stack, is nowhere defined. */
-	word("cs ", vector < GATE_VECTOR - 1 && depth + 64 <= 64 ? frame[11] & 0xfff8 : frame[11] & 0xffff);
-	word("eflags ", frame[12]);
+	word("cs ", frame->vector < GATE_VECTOR - 1 && depth + 64 <= 64 ? frame->cs & 0xfff8 : frame->cs & 0xffff);
+	word("eflags ", frame->eflags);
 	word("tr ", tr);
 	word("ss ", ss);
 	word("inner stack ", depth + 64 <= 64);
 	word("dr6 ", get_dr6());
-	if (vector == VECTOR_PF)
+	if (frame->vector == VECTOR_PF)
 		word("cr2 in pages ", get_cr2() - (u32)pages);
 	if (depth + 64 <= 64)
-		word("outer ss ", frame[14] & 0xffff);
+		word("outer ss ", frame->ss & 0xffff);
 	word("cr3 ", get_cr3() == (u32)directory[1]);
 	word("cr0 ", get_cr0());
 	print("\n");
@@ -552,14 +487,6 @@ static void page_faults(void)
 	with_entry("INT to an absent TSS", pages[1], 0, by_int);
 }
 
-static NORETURN void finish(void)
-{
-	print(TURTLES_VERDICT_SUCCESS "\n");
-	outb(TURTLES_PORT_EXIT, TURTLES_STATUS_SUCCESS);
-	for (const char *byte = TURTLES_SHUTDOWN_BYTES; *byte; byte++)
-		outb(TURTLES_PORT_SHUTDOWN, (u8)*byte);
-	cpu_halt_forever();
-}
 
 void main(void)
 {
