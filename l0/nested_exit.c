@@ -67,8 +67,11 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 
 	save_guest_state(slot);
 	left = left_by_l2(slot, reason);
-	msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), (u32)field12(slot, F_vm_exit_msr_store_count));
-	switch_to_l1(cpu, slot, &left);
+	if (LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address),
+				  (u32)field12(slot, F_vm_exit_msr_store_count))))
+		switch_to_l1(cpu, slot, &left);
+	else
+		vmx_abort(cpu, slot, VMX_ABORT_saving_guest_msrs);
 }
 
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
