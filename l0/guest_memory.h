@@ -13,7 +13,14 @@ bool l1_read_linear(enum paging_privilege privilege, u64 linear, void *to, unsig
 bool l1_write_linear(enum paging_privilege privilege, u64 linear, const void *from, unsigned size);
 /* Would it fault? The same, but nothing is read or written. */
 bool l1_probe_linear(enum paging_privilege privilege, u64 linear, unsigned size, bool write);
-/* What L1's instructions have at its current privilege level. */
+/*
+ * The same for an instruction of whoever runs, with the rights of its privilege level. For L2 it may end in an exit to
+ * L1 instead of a #PF: false, and L1 runs next.
+ */
+bool guest_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size);
+bool guest_write_linear(struct cpu *cpu, u64 linear, const void *from, unsigned size);
+bool guest_probe_linear(struct cpu *cpu, u64 linear, unsigned size, bool write);
+/* What instructions have at the current privilege level. */
 enum paging_privilege l1_privilege(void);
 
 /*

@@ -95,7 +95,7 @@ static bool string_operand(struct cpu *cpu, u64 qualification, u64 mask, u64 *li
 	};
 
 	return l1_operand_address(cpu, &operand, IO_SIZE(qualification), in, linear) &&
-	       l1_probe_linear(l1_privilege(), *linear, IO_SIZE(qualification), in);
+	       guest_probe_linear(cpu, *linear, IO_SIZE(qualification), in);
 }
 
 /* One element of INS or OUTS. */
@@ -108,10 +108,10 @@ static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 
 	if (!string_operand(cpu, qualification, mask, &linear))
 		return false;
-	if (!in && !l1_read_linear(l1_privilege(), linear, &value, size))
+	if (!in && !guest_read_linear(cpu, linear, &value, size))
 		return false;
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
-	if (in && !l1_write_linear(l1_privilege(), linear, &value, size))
+	if (in && !guest_write_linear(cpu, linear, &value, size))
 		return false;
 	add_to_register(&cpu->gpr[in ? GPR_rdi : GPR_rsi],
 			vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size, mask);
@@ -124,8 +124,6 @@ static void string_exit(struct cpu *cpu, u64 qualification)
 	u64 mask = address_mask(), *count = &cpu->gpr[GPR_rcx];
 	bool repeats = qualification & IO_REP;
 
-	if (cpu->level == LEVEL_2)
-		exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
 	if (!(repeats && !(*count & mask))) {
 		if (!string_element(cpu, qualification, mask))
 			return;

@@ -105,6 +105,12 @@ void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 /* nested_ept.c */
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
+ * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the
+ * access is an exit to L1, which then runs next, or a #VE.
+ */
+bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10);
 /* The EPTP for vmcs02 as vmcs12 stands, checked before; what was dropped from its tables is gone from the TLB too. */
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);

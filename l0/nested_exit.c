@@ -170,19 +170,27 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
  * L0 refused what L1 lets pass: the fault is L2's, so by vmcs12's exception bitmap it may be an exit. SDM "Exception
  * Bitmap".
  */
-static void fault_of_l2(struct cpu *cpu)
+static void fault_of_l2(struct cpu *cpu, u64 cr2)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-	u64 event = vmread(ENC_vm_entry_interruption_information);
+	struct exit_event event = {
+		.reason = REASON_exception_or_nmi,
+		.interruption_information = (u32)vmread(ENC_vm_entry_interruption_information),
+		.interruption_error_code = (u32)vmread(ENC_vm_entry_exception_error_code),
+	};
+	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
+	const struct owner_bitmaps none = { NULL, NULL, NULL };
 
-	if (!(event & INTR_VALID) || !(vmcs12_get(vmcs12, F_exception_bitmap) >> (event & INTR_VECTOR) & 1))
+	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;
 	stats_reflected(&cpu->stats);
 	vmwrite(ENC_vm_entry_interruption_information, 0);
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
-	vmcs12_learn(vmcs12, F_exit_qualification, 0);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code, 0);
+	vmcs12_learn(vmcs12, F_exit_qualification, page_fault ? read_cr2() : 0);
+	write_cr2(cr2); /* a fault that exits does not reach it */
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event.interruption_information);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code,
+		     event.interruption_information & INTR_ERROR_CODE ? event.interruption_error_code : 0);
 	leave_l2(cpu, REASON_exception_or_nmi);
 }
 
@@ -200,8 +208,11 @@ static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
 		stats_reflected(&cpu->stats);
 		leave_l2(cpu, reason);
 	} else {
+		u64 cr2 = read_cr2();
+
 		handle_for_l1(cpu, reason);
-		fault_of_l2(cpu);
+		if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
+			fault_of_l2(cpu, cr2);
 	}
 }
 
