@@ -366,7 +366,7 @@ static bool switch_task(struct cpu *cpu, struct task_switch *to)
 	return load_cr3(to) && load_segments(to) && push_error_code(to);
 }
 
-/* NMIs are blocked by the delivery of one, whatever becomes of it, and unblocked by IRET. SDM "Handling Multiple NMIs". */
+/* The delivery of an NMI blocks others, whatever becomes of it; IRET unblocks. SDM "Handling Multiple NMIs". */
 static void block_nmis(const struct task_switch *to)
 {
 	u64 state = vmread(ENC_guest_interruptibility_state);
