@@ -88,7 +88,7 @@ l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
-images: $(IMAGES) $(BUILD)/images/kludge.bin
+images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
 tests: $(HOST_TESTS) images features conform-images
@@ -202,7 +202,10 @@ $(COVERAGE_TESTS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/host/%.o $(COVER
 $(COVERAGE_FUZZERS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/fuzz/%.o $(COVERAGE_FUZZ_OBJ)
 	$(CLANG) $(COVERAGE_FLAGS) -fsanitize=fuzzer $^ -lcmocka -o $@
 
-IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
+# Where an image is linked: bzimage.S, at its pref_address but for its setup sectors.
+IMAGE_TEXT := 0x100000
+$(BUILD)/images/bzimage.elf: IMAGE_TEXT := 0xfffc00
+IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=$(IMAGE_TEXT),-e,start
 
 $(filter-out $(BUILD)/images/info.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
