@@ -23,6 +23,8 @@ HOST_TEST_FLAGS := $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-
 CLANG ?= clang
 FUZZ_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 COVERAGE_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fprofile-instr-generate -fcoverage-mapping
+# L0 itself, with counters that it prints when it ends.
+L0_COVERAGE_FLAGS := -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
 LIB_SRC := $(wildcard lib/*.c)
@@ -54,6 +56,7 @@ CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/min
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
+L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
 COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
@@ -80,14 +83,14 @@ VERSION := $(BUILD)/generated/version.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
-.PHONY: coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM)
-images: $(IMAGES) $(BUILD)/images/kludge.bin
+images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
 tests: $(HOST_TESTS) images features conform-images
@@ -131,6 +134,17 @@ $(BUILD)/obj/symbols.%.o: $(BUILD)/generated/symbols.%.c
 $(BUILD)/turtles.elf: $(BUILD)/obj/symbols.pass2.o $(BUILD)/turtles.pass1.elf
 	$(L0_LINK) $< -o $@
 	@nm $@ | scripts/symbols.sh | cmp - $(BUILD)/generated/symbols.pass2.c
+
+$(BUILD)/l0-coverage/%.o: %.c Makefile | $(VERSION)
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) $(L0_COVERAGE_FLAGS) -c $< -o $@
+
+$(BUILD)/l0-coverage/%.o: %.S Makefile | $(VERSION)
+	@mkdir -p $(@D)
+	$(CC) $(FREESTANDING) -c $< -o $@
+
+$(BUILD)/l0-coverage/turtles.elf: $(L0_COVERAGE_OBJ) $(BUILD)/obj/tests/coverage/dump.o $(BUILD)/obj/symbols.pass1.o l0/boot/l0.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,--wrap=machine_end -Wl,-T,l0/boot/l0.ld $(filter %.o,$^) -lgcov -o $@
 
 $(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
@@ -190,7 +204,10 @@ $(COVERAGE_TESTS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/host/%.o $(COVER
 $(COVERAGE_FUZZERS): $(BUILD)/coverage/%: $(BUILD)/coverage/tests/fuzz/%.o $(COVERAGE_FUZZ_OBJ)
 	$(CLANG) $(COVERAGE_FLAGS) -fsanitize=fuzzer $^ -lcmocka -o $@
 
-IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x100000,-e,start
+# Where an image is linked: bzimage.S, at its pref_address but for its setup sectors.
+IMAGE_TEXT := 0x100000
+$(BUILD)/images/bzimage.elf: IMAGE_TEXT := 0xfffc00
+IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=$(IMAGE_TEXT),-e,start
 
 $(filter-out $(C_IMAGES),$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
@@ -260,6 +277,10 @@ fuzz:
 coverage:
 	@scripts/packages.sh build check coverage
 	+@scripts/coverage.sh
+
+l0-coverage:
+	@scripts/packages.sh build emulator check coverage
+	+@scripts/l0-coverage.sh
 
 gates:
 	+@scripts/check.sh gates

@@ -179,7 +179,7 @@ boot() {
 	l1_line=${l1_file##*/}
 	l1_line="${l1_line%.elf}${append:+ $append}"
 	set -- "$l1_file" "$l1_line"
-	[ -n "$bare" ] || set -- "$BUILD/turtles.elf" "turtles $machine_options${switches:+ $switches}" "$@"
+	[ -n "$bare" ] || set -- "${TURTLES_L0:-$BUILD/turtles.elf}" "turtles $machine_options${switches:+ $switches}" "$@"
 	for name in $(printf '%s' "$l2" | tr , ' '); do
 		set -- "$@" "$BUILD/guests/$name.bin" "$name count=$count"
 	done
@@ -193,6 +193,12 @@ END
 	machine_image "$@"
 	began=$(date +%s)
 	machine_run
+}
+
+# An L0 that was built for coverage leaves its counters in its log: they go to $TURTLES_COVERAGE.
+keep_coverage() {
+	[ -n "${TURTLES_COVERAGE-}" ] || return 0
+	grep '^gcd' "$out/l0.txt" > "$TURTLES_COVERAGE/$$.txt" || rm "$TURTLES_COVERAGE/$$.txt"
 }
 
 # has_line FILE LINE: as a whole line, whatever ends it.
@@ -230,6 +236,7 @@ main() {
 	make_folder
 	build
 	boot
+	keep_coverage
 	judge
 	# shellcheck source=scripts/report.sh
 	. "$root/scripts/report.sh"
