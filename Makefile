@@ -67,18 +67,22 @@ IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IM
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
-HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
+HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
 	tests/host tests/features/lib tests/conform/lib tests/fuzz
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
 VERSION := $(BUILD)/generated/version.h
+LINUX := $(BUILD)/linux/vmlinuz
+KVMRUN := $(BUILD)/linux/kvmrun
+KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvmrun*.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: kvmrun linux
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -91,6 +95,8 @@ conform-images: $(CONFORM)
 tests: $(HOST_TESTS) images features conform-images
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
+kvmrun: $(KVMRUN)
+linux: $(LINUX) $(BUILD)/linux/l1.cpio $(BUILD)/linux/l2.cpio
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -162,6 +168,30 @@ $(MKROM): tools/mkrom.c
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_FLAGS) $< -o $@
 
+# Programs of the Linux that is L1 or L2: static, for there is no C library.
+$(BUILD)/linux/%.o: l1/linux/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_FLAGS) -c $< -o $@
+
+$(KVMRUN): $(KVMRUN_OBJ)
+	$(HOSTCC) -static -pthread $^ -o $@
+
+$(BUILD)/linux/machine: $(BUILD)/linux/machine.o
+	$(HOSTCC) -static $^ -o $@
+
+$(BUILD)/linux/workload: $(BUILD)/linux/workload.o
+	$(HOSTCC) -static $^ -o $@
+
+# Debian's kernel, its modules and busybox; the script names its packages. And the two initramfs.
+$(LINUX): scripts/linux.sh
+	scripts/linux.sh kernel
+
+$(BUILD)/linux/l1.cpio: l1/linux/init $(KVMRUN) $(BUILD)/linux/machine $(LINUX)
+	scripts/linux.sh l1
+
+$(BUILD)/linux/l2.cpio: l1/linux/init-l2 $(BUILD)/linux/machine $(BUILD)/linux/workload $(LINUX)
+	scripts/linux.sh l2
+
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(HOSTCC) $(HOST_TEST_FLAGS) -c $< -o $@
@@ -218,7 +248,7 @@ headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/% l1/linux/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
 		-iquote $(<D) -Itests/host -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
