@@ -9,10 +9,9 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 linux=$BUILD/linux
 packages=$linux/packages
 KERNEL_PACKAGE="linux-image-cloud-amd64"
-MODULES="virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-intel"
+MODULES="arch/x86/crypto/sha256-ssse3 virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-intel"
 L1_APPLETS="cat echo insmod ls mkdir mount printf sh sleep umount"
-L2_APPLETS="cat cp cut dd echo find grep gunzip gzip head ls md5sum mkdir mount printf rm sed seq sh sha256sum sleep
-sort tail tar tr true uniq wc xz"
+L2_APPLETS="cat cp cut dd echo find grep gunzip gzip head ls md5sum mkdir mount rev rm sed seq sh sort tail tr true uniq"
 
 # kernel_package: the package that KERNEL_PACKAGE stands for.
 kernel_package() {
