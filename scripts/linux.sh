@@ -1,6 +1,7 @@
 #!/bin/sh
-# linux.sh kernel|l1|l2: out of Debian's packages, in build/linux: the kernel with KVM's modules and busybox; the
-# initramfs of the Linux that is L1; that of the Linux that is L2. Nothing is installed, and root is not needed.
+# linux.sh kernel|l1|l2|archive FOLDER FILE: out of Debian's packages, in build/linux: the kernel with KVM's modules and busybox; the
+# initramfs of the Linux that is L1; that of the Linux that is L2; an archive of a folder, for an initramfs. Nothing is
+# installed, and root is not needed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -104,5 +105,9 @@ l2)
 	lay_out "$L2_APPLETS" "$root/l1/linux/init-l2" "$linux/machine" "$linux/workload"
 	pack "$linux/l2.cpio"
 	;;
-*) die "$STATUS_USAGE" "linux.sh takes kernel, l1 or l2, not \"${1-}\"" ;;
+archive)
+	layout=$2
+	pack "$3"
+	;;
+*) die "$STATUS_USAGE" "linux.sh takes kernel, l1, l2 or archive, not \"${1-}\"" ;;
 esac
