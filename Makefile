@@ -31,7 +31,8 @@ LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
 GUEST_SRC := $(wildcard l1/guests/*.c)
-ROM_SRC := boot/rom/start.S boot/rom/loader.c
+ROM_SRC := boot/rom/start.S boot/rom/loader.c boot/stop.c
+DISK_SRC := boot/disk/start.S boot/disk/loader.c boot/stop.c
 HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
 HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -54,6 +55,7 @@ LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
+DISK_OBJ := $(call object,rom,$(DISK_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
@@ -72,30 +74,39 @@ TRAP_IMAGES := $(filter-out $(BUILD)/images/info.elf,$(C_IMAGES))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
-HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
+HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
 	tests/host tests/features/lib tests/conform/lib tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
+DISK := $(BUILD)/disk.bin
+MKDISK := $(BUILD)/mkdisk
+PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
 VERSION := $(BUILD)/generated/version.h
+LINUX := $(BUILD)/linux/vmlinuz
+KVMRUN := $(BUILD)/linux/kvmrun
+KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvmrun*.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: kvmrun linux
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
-rom: $(ROM) $(MKROM)
+rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
 tests: $(HOST_TESTS) images features conform-images
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
+kvmrun: $(KVMRUN)
+linux: $(LINUX) $(BUILD)/linux/l1.cpio $(BUILD)/linux/l2.cpio
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -174,9 +185,42 @@ $(BUILD)/rom.elf: $(ROM_OBJ) boot/rom/rom.ld
 $(ROM): $(BUILD)/rom.elf
 	objcopy -O binary $< $@
 
-$(MKROM): tools/mkrom.c
+$(BUILD)/disk.elf: $(DISK_OBJ) boot/disk/disk.ld
+	$(CC) -m32 $(LDFLAGS) -Wl,-T,boot/disk/disk.ld $(DISK_OBJ) -o $@
+
+$(DISK): $(BUILD)/disk.elf
+	objcopy -O binary $< $@
+
+$(BUILD)/tools/%.o: tools/%.c Makefile
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_FLAGS) $< -o $@
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -c $< -o $@
+
+$(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
+	$(HOSTCC) $(filter %.o,$^) -o $@
+
+# Programs of the Linux that is L1 or L2: static, for there is no C library.
+$(BUILD)/linux/%.o: l1/linux/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_FLAGS) -c $< -o $@
+
+$(KVMRUN): $(KVMRUN_OBJ)
+	$(HOSTCC) -static -pthread $^ -o $@
+
+$(BUILD)/linux/machine: $(BUILD)/linux/machine.o
+	$(HOSTCC) -static $^ -o $@
+
+$(BUILD)/linux/workload: $(BUILD)/linux/workload.o
+	$(HOSTCC) -static $^ -o $@
+
+# Debian's kernel, its modules and busybox; the script names its packages. And the two initramfs.
+$(LINUX): scripts/linux.sh
+	scripts/linux.sh kernel
+
+$(BUILD)/linux/l1.cpio: l1/linux/init $(KVMRUN) $(BUILD)/linux/machine $(LINUX)
+	scripts/linux.sh l1
+
+$(BUILD)/linux/l2.cpio: l1/linux/init-l2 $(BUILD)/linux/machine $(BUILD)/linux/workload $(LINUX)
+	scripts/linux.sh l2
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -239,7 +283,7 @@ headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/% l1/linux/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
 		-iquote $(<D) -Itests/host -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
