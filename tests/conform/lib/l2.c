@@ -198,6 +198,13 @@ static void zero_fields(void)
 			vmwrite_checked(fields[i], 0);
 }
 
+/* By IRET: the emulated CPU takes into the next guest that an earlier case ended with NMIs blocked. */
+static void unblock_nmis(void)
+{
+	__asm__ volatile("movq %%rsp, %%rax; pushq %0; pushq %%rax; pushfq; pushq %1; leaq 1f(%%rip), %%rax; "
+			 "pushq %%rax; iretq; 1:" : : "i"(SEL_DATA), "i"(SEL_CODE64) : "rax", "memory");
+}
+
 void vmcs_make(const u8 *code)
 {
 	u64 region = (u64)vmx_region(REGION_A);
@@ -205,6 +212,7 @@ void vmcs_make(const u8 *code)
 	if (vmclear(region) != VMX_SUCCEED || vmptrld(region) != VMX_SUCCEED)
 		give_up("no VMCS can be made current");
 	launched = false;
+	unblock_nmis();
 	code_start = code;
 	memset(&l2, 0, sizeof(l2));
 	make_ept();
