@@ -96,6 +96,16 @@ u64 *l2_ept_entry(u64 address)
 	return &ept_pd[address / GIB(1)][address / MIB(2) % EPT_ENTRIES];
 }
 
+u64 *l2_ept_pdpte(u64 address)
+{
+	return &ept_pdpt[address / GIB(1)];
+}
+
+u64 *l2_ept_pml4e(void)
+{
+	return ept_pml4;
+}
+
 u64 l2_eptp(void)
 {
 	return (u64)ept_pml4 | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;

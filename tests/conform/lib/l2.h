@@ -58,6 +58,9 @@ struct l2_exit l2_enter(void);
 u64 l2_stack_top(void);
 /* The EPT's entry for a 2 MiB page of the low 4 GiB. */
 u64 *l2_ept_entry(u64 address);
+/* The entries above it. */
+u64 *l2_ept_pdpte(u64 address);
+u64 *l2_ept_pml4e(void);
 u64 l2_eptp(void);
 
 /* All that the SDM defines of an exit, or how the entry failed. */
