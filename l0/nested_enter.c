@@ -233,6 +233,19 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	cpu->launch = !slot->launched02;
 }
 
+/*
+ * SDM "VM Entries": L1's list comes behind the checks of guest state, most of which the CPU makes. So the CPU enters
+ * with a list first that it must refuse: only where guest state is valid does it get there.
+ */
+static const struct vmx_msr_entry refused_list[1] __attribute__((aligned(16))) = { { .index = MSR_IA32_FS_BASE } };
+
+static void try_guest_state(struct vmcs_slot *slot)
+{
+	slot->trying = field12(slot, F_vm_entry_msr_load_count) != 0;
+	vmwrite(ENC_vm_entry_msr_load_address, home_physical(refused_list));
+	vmwrite(ENC_vm_entry_msr_load_count, slot->trying ? ARRAY_SIZE(refused_list) : 0);
+}
+
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	u32 failed;
@@ -240,7 +253,15 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
 			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
 		return;
+	stats_reflected(&cpu->stats);
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+}
+
+void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	slot->trying = false;
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	load_entry_msrs(cpu, slot);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
@@ -263,7 +284,8 @@ void nested_enter(struct cpu *cpu, bool launch)
 			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
 		} else {
 			switch_to_l2(cpu, slot);
-			load_entry_msrs(cpu, slot);
+			if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+				try_guest_state(slot);
 		}
 	}
 }

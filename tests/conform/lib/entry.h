@@ -37,6 +37,12 @@ struct entry_case {
 	struct change changes[CHANGES];
 };
 
+/* Whether the current VMCS has the fields, and the CPU the controls; a list may end early with CHANGE_NONE. */
+bool changes_offered(const struct change *changes, unsigned count);
+void changes_apply(const struct change *changes, unsigned count);
+/* The case is wrong unless the entry ended so. */
+void expect_end(const struct l2_exit *exit, enum entry_end end);
+
 /* Runs them all with code as L2; what the CPU does not offer is left out and said so. */
 void entry_cases(const u8 *code, const struct entry_case *rows, unsigned count);
 #define ENTRY_CASES(code, rows) entry_cases(code, rows, ARRAY_SIZE(rows))
