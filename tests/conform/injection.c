@@ -6,49 +6,21 @@
 #include "print.h"
 #include "string.h"
 #include "tests/conform/lib/entry.h"
+#include "tests/conform/lib/l2_idt.h"
 
-/* L2's own IDT: every gate leads to a VMCALL, which the frame on the stack tells apart from L2's own end. */
-#define VECTORS 256
-#define GATE_INTERRUPT_64 0x8e00
-#define GATE_TRAP_64 0x8f00
-#define GATE_NOT_PRESENT 0x0e00
-#define GATE_BAD_TYPE 0x8100
-#define LIMIT_IDT 0xfff
-#define STACK_SPARE 64
-
-struct gate {
-	u16 offset_low, selector, type, offset_middle;
-	u32 offset_high, reserved;
-};
-static struct gate idt[VECTORS];
-static u8 handler_stack[PAGE_SIZE] __attribute__((aligned(16)));
-
-L2_CODE(handler, "");
 L2_CODE(l2_nops, "nop\nnop\nnop\nnop");
-
-static void set_gate(unsigned vector, u16 type)
-{
-	idt[vector] = (struct gate){
-		.offset_low = (u16)(u64)handler, .selector = SEL_CODE64, .type = type,
-		.offset_middle = (u16)((u64)handler >> 16), .offset_high = (u32)((u64)handler >> 32),
-	};
-}
 
 static void make(void)
 {
-	for (unsigned vector = 0; vector < VECTORS; vector++)
-		set_gate(vector, GATE_INTERRUPT_64);
-	memset(handler_stack, 0, sizeof(handler_stack));
 	vmcs_make(l2_nops);
-	vmwrite(ENC_guest_idtr_base, (u64)idt);
-	vmwrite(ENC_guest_rsp, (u64)handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	l2_idt_use();
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE | RFLAGS_IF);
 }
 
 /* SDM "64-Bit Mode Stack Frame": SS, RSP, RFLAGS, CS, RIP and perhaps an error code. */
 static void observe_frame(void)
 {
-	const u64 *top = (const u64 *)(handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	const u64 *top = l2_idt_stack_top();
 
 	observe("frame=%lx %lx %lx %lx %lx %lx", top[-1], top[-2], top[-3], top[-4], top[-5], top[-6]);
 }
@@ -112,10 +84,10 @@ static void inject(const struct event *event)
 /* The handler ran: it has ended L2, and the frame has L2's RIP, behind the instruction of a software event. */
 static void expect_delivery(const struct l2_exit *exit, const struct event *event)
 {
-	const u64 *top = (const u64 *)(handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	const u64 *top = l2_idt_stack_top();
 
 	expect_exit(exit, REASON_vmcall);
-	if (exit->rip != (u64)handler)
+	if (exit->rip != (u64)l2_idt_handler)
 		wrong("the handler has not run");
 	else if (top[-5] != (u64)l2_nops + event->length)
 		wrong("the RIP on the stack is not that behind the event");
@@ -128,7 +100,7 @@ static void delivered(void)
 {
 	static const struct {
 		const char *name;
-		u16 gate;
+		enum gate_type gate;
 		u32 bitmap;
 	} ways[] = {
 		{ "plain", GATE_INTERRUPT_64, 0 },
@@ -141,7 +113,7 @@ static void delivered(void)
 			struct l2_exit exit;
 
 			make();
-			set_gate(events[i].vector, ways[j].gate);
+			l2_idt_set_gate(events[i].vector, ways[j].gate);
 			vmwrite(ENC_exception_bitmap, ways[j].bitmap);
 			inject(&events[i]);
 			exit = run("deliver.%s.%s", ways[j].name, events[i].name);
@@ -162,14 +134,14 @@ static void faulting(void)
 {
 	static const struct {
 		const char *name;
-		u16 gate;
+		enum gate_type gate;
 		u64 limit;
 		bool bad_stack;
 	} ways[] = {
 		{ "beyond_limit", GATE_INTERRUPT_64, 0, false },
-		{ "not_present", GATE_NOT_PRESENT, LIMIT_IDT, false },
-		{ "bad_gate", GATE_BAD_TYPE, LIMIT_IDT, false },
-		{ "bad_stack", GATE_INTERRUPT_64, LIMIT_IDT, true },
+		{ "not_present", GATE_NOT_PRESENT, L2_IDT_LIMIT, false },
+		{ "bad_gate", GATE_BAD, L2_IDT_LIMIT, false },
+		{ "bad_stack", GATE_INTERRUPT_64, L2_IDT_LIMIT, true },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
@@ -177,7 +149,7 @@ static void faulting(void)
 			struct l2_exit exit;
 
 			make();
-			set_gate(events[i].vector, ways[j].gate);
+			l2_idt_set_gate(events[i].vector, ways[j].gate);
 			vmwrite(ENC_guest_idtr_limit, ways[j].limit);
 			vmwrite(ENC_exception_bitmap, ~0u);
 			if (ways[j].bad_stack)
