@@ -82,20 +82,18 @@ static struct entry_verdict check_controls_and_host(struct cpu *cpu, struct vmcs
 
 /*
  * SDM "Checks on Guest Page-Directory-Pointer-Table Entries": without EPT12 they come from memory at the entry, while
- * the CPU, which runs L2 with EPT01, takes them from vmcs02.
+ * the CPU, which runs L2 with EPT01, takes them from vmcs02. What is wrong with them it finds there, in its order.
  */
-static bool load_shadowed_pdptes(struct vmcs_slot *slot)
+static void load_shadowed_pdptes(struct vmcs_slot *slot)
 {
 	u64 pdpte[PDPTES];
 
 	if (controls12(slot, CONTROLS_proc2) & PROC2_enable_ept || !(field12(slot, F_guest_cr0) & CR0_PG) ||
 	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
-		return true;
-	if (!l1_read_pdptes(field12(slot, F_guest_cr3), pdpte))
-		return false;
+		return;
+	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
 	for (unsigned i = 0; i < PDPTES; i++)
 		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
-	return true;
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -121,8 +119,8 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
 			nested_fetch_stale(cpu, slot);
 		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
 	}
-	if (verdict.result == ENTRY_ok && !load_shadowed_pdptes(slot))
-		verdict = (struct entry_verdict){ ENTRY_failure, ENTRY_FAIL_pdpte, F_guest_cr3, "PDPTEs in memory" };
+	if (verdict.result == ENTRY_ok)
+		load_shadowed_pdptes(slot);
 	return verdict;
 }
 

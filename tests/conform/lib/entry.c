@@ -40,6 +40,7 @@ void expect_end(const struct l2_exit *exit, enum entry_end end)
 {
 	static const u8 qualification[] = { [FAILS_GUEST] = ENTRY_FAIL_general,
 					    [FAILS_PDPTE] = ENTRY_FAIL_pdpte,
+					    [FAILS_NMI] = ENTRY_FAIL_nmi_injection,
 					    [FAILS_LINK] = ENTRY_FAIL_vmcs_link_pointer };
 
 	switch (end) {

@@ -26,6 +26,7 @@ enum entry_end {
 	FAILS_HOST,    /* 8 */
 	FAILS_GUEST,   /* exit reason 33, qualification 0 */
 	FAILS_PDPTE,   /* 33, 2 */
+	FAILS_NMI,     /* 33, 3 */
 	FAILS_LINK,    /* 33, 4 */
 	EXITS,         /* L2 is entered; how it goes on is compared alone */
 };
