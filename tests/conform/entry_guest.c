@@ -239,8 +239,8 @@ static const struct entry_case pae[] = {
 };
 
 /*
- * Two rules broken at once. Within the guest state the SDM leaves the order to the processor: the rows have the order of
- * the emulated CPU, and L0, which leaves most rules to it, must have the same.
+ * Two rules broken at once. Within the guest state the SDM leaves the order to the processor: the rows have that of the
+ * emulated CPU, and L0, which leaves most rules to it, must have the same.
  */
 static const struct entry_case order[] = {
 	{ "order.state_before_link", FAILS_GUEST,
@@ -249,7 +249,8 @@ static const struct entry_case order[] = {
 	{ "order.link_before_activity", FAILS_LINK, { TO(guest_activity_state, 4), TO(vmcs_link_pointer, BEYOND) } },
 	{ "order.segment_before_pdpte", FAILS_GUEST,
 	  { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), RIGHTS(ss, AR_DATA & ~AR_P) } },
-	{ "order.cr0_before_pdpte", FAILS_GUEST, { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), CLEAR(guest_cr0, CR0_NE) } },
+	{ "order.cr0_before_pdpte", FAILS_GUEST,
+	  { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), CLEAR(guest_cr0, CR0_NE) } },
 	{ "order.rflags_before_pdptes_in_memory", FAILS_GUEST,
 	  { PAE_GUEST, CLEAR(secondary_processor_based_controls, PROC2_enable_ept), TO(guest_cr3, (u64)pdptes),
 	    TO(guest_rflags, 0) } },
