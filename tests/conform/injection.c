@@ -67,6 +67,7 @@ static const struct event events[] = {
 	{ "into", INTR_software_exception, VECTOR_OF, 1, 0, false },
 };
 enum { EVENT_external = 0, EVENT_nmi = 2, EVENT_db = 4, EVENT_mc = 9 };
+#define PENDING_ENABLED_BREAKPOINT BIT(12)
 
 static u32 information_of(const struct event *event)
 {
@@ -166,11 +167,17 @@ static void double_faults(void)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
 		for (unsigned lets_df = 0; lets_df < 2; lets_df++) {
+			struct l2_exit exit;
+
 			make();
 			vmwrite(ENC_guest_idtr_limit, 0);
 			vmwrite(ENC_exception_bitmap, lets_df ? 0 : BIT(VECTOR_DF));
 			inject(&events[i]);
-			run("%s.%s", lets_df ? "triple_fault" : "double_fault", events[i].name);
+			exit = run("%s.%s", lets_df ? "triple_fault" : "double_fault", events[i].name);
+			expect_exit(&exit, lets_df || events[i].vector == VECTOR_DF ? REASON_triple_fault :
+										  REASON_exception_or_nmi);
+			if (exit.reason == REASON_exception_or_nmi && (exit.intr & INTR_VECTOR) != VECTOR_DF)
+				wrong("it must be #DF");
 			case_end();
 		}
 }
@@ -233,23 +240,39 @@ static void states(void)
 	}
 }
 
-/* SDM "Pending Debug Exceptions": a trap is due behind the entry, and exits or is delivered. */
+/* SDM "Pending Debug Exceptions": due behind the entry if BS or "enabled breakpoint" says so, as an exit or delivered. */
+static void expect_pending(const struct l2_exit *exit, u64 pending, bool exits)
+{
+	bool due = pending & (DR6_BS | PENDING_ENABLED_BREAKPOINT);
+
+	expect_exit(exit, due && exits ? REASON_exception_or_nmi : REASON_vmcall);
+	if (due && exits && exit->qualification != (pending & ~PENDING_ENABLED_BREAKPOINT))
+		wrong("the qualification must be what was pending");
+	if (!exits && (exit->rip == (u64)l2_idt_handler) != due)
+		wrong("that it is delivered must be %d", due);
+}
+
 static void pending_debug(void)
 {
-	static const u64 pending[] = { DR6_BS, 1, BIT(12) | 1, 0xf };
+	static const u64 pending[] = { DR6_BS, 1, PENDING_ENABLED_BREAKPOINT | 1, 0xf };
+	struct l2_exit exit;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pending); i++)
 		for (unsigned exits = 0; exits < 2; exits++) {
 			make();
 			vmwrite(ENC_exception_bitmap, exits ? BIT(VECTOR_DB) : 0);
 			vmwrite(ENC_guest_pending_debug_exceptions, pending[i]);
-			run("pending.%lx.%s", pending[i], exits ? "exits" : "delivered");
+			exit = run("pending.%lx.%s", pending[i], exits ? "exits" : "delivered");
+			expect_pending(&exit, pending[i], exits);
 			case_end();
 		}
 	make();
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE | RFLAGS_TF);
 	vmwrite(ENC_exception_bitmap, BIT(VECTOR_DB));
-	run("single_step");
+	exit = run("single_step");
+	expect_exit(&exit, REASON_exception_or_nmi);
+	if (exit.qualification != DR6_BS || exit.rip != (u64)l2_nops + 1)
+		wrong("it must be the trap behind the first instruction");
 	case_end();
 }
 

@@ -47,8 +47,7 @@ void controls_set(enum control_msr msr, u64 controls);
 void controls_clear(enum control_msr msr, u64 controls);
 
 /*
- * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT,
- 	IDT and TSS, runs
+ * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT, IDT and TSS, runs
  * on an EPT of its own and starts at code. Only what must exit does.
  */
 void vmcs_make(const u8 *code);
