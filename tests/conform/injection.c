@@ -240,7 +240,7 @@ static void states(void)
 	}
 }
 
-/* SDM "Pending Debug Exceptions": due behind the entry if BS or "enabled breakpoint" says so, as an exit or delivered. */
+/* SDM "Pending Debug Exceptions": due behind the entry if BS or "enabled breakpoint" says so. */
 static void expect_pending(const struct l2_exit *exit, u64 pending, bool exits)
 {
 	bool due = pending & (DR6_BS | PENDING_ENABLED_BREAKPOINT);
