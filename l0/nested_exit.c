@@ -196,9 +196,15 @@ static void fault_of_l2(struct cpu *cpu, u64 cr2)
 
 static void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
+	struct vmcs_slot *slot = cpu->nested.current;
+
 	stats_exit(&cpu->stats, LEVEL_2, reason);
+	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
+		nested_guest_state_tried(cpu, slot);
+		return;
+	}
 	stats_reflected(&cpu->stats);
-	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
+	fail_entry(cpu, slot, reason, vmread(ENC_exit_qualification));
 }
 
 static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)

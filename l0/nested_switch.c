@@ -69,15 +69,17 @@ void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_
 		vmx_abort(cpu, slot, VMX_ABORT_loading_host_msrs);
 }
 
+/* SDM "Loading MSRs": once the list is being loaded, the MSRs that host state lacks are L2's. */
 void fail_entry(struct cpu *cpu, struct vmcs_slot *slot, u32 reason, u64 qualification)
 {
 	struct left_by_l2 left;
 
+	if (reason != REASON_entry_failure_msr_loading)
+		load_vmcs01(cpu);
+	left.efer = vmread(ENC_guest_ia32_efer);
+	left.pat = vmread(ENC_guest_ia32_pat);
 	load_vmcs01(cpu);
-	left = (struct left_by_l2){
-		.efer = vmread(ENC_guest_ia32_efer), .pat = vmread(ENC_guest_ia32_pat),
-		.nmi_blocked = vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_nmi,
-	};
+	left.nmi_blocked = vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_nmi;
 	vmcs12_learn(&slot->vmcs12, F_exit_reason, reason | EXIT_REASON_ENTRY_FAILURE);
 	vmcs12_learn(&slot->vmcs12, F_exit_qualification, qualification);
 	switch_to_l1(cpu, slot, &left);
