@@ -1,4 +1,4 @@
-/* The merged MSR and I/O bitmaps of a slot. */
+/* The merged bitmaps of a slot. */
 #include "vmcs_shadow/bitmaps.h"
 #include "cpu.h"
 #include "l1_exit.h"
@@ -8,12 +8,15 @@
 
 static const struct {
 	enum vmcs_field address;
+	enum control_group group;
 	u32 control;
 	u64 *const *page01;
 } sources[MERGED_PAGES] = {
-	[MERGED_msr] = { F_address_of_msr_bitmaps, PROC_use_msr_bitmaps, &msr_bitmap01 },
-	[MERGED_io_a] = { F_address_of_io_bitmap_a, PROC_use_io_bitmaps, &io_bitmap_a01 },
-	[MERGED_io_b] = { F_address_of_io_bitmap_b, PROC_use_io_bitmaps, &io_bitmap_b01 },
+	[MERGED_msr] = { F_address_of_msr_bitmaps, CONTROLS_proc, PROC_use_msr_bitmaps, &msr_bitmap01 },
+	[MERGED_io_a] = { F_address_of_io_bitmap_a, CONTROLS_proc, PROC_use_io_bitmaps, &io_bitmap_a01 },
+	[MERGED_io_b] = { F_address_of_io_bitmap_b, CONTROLS_proc, PROC_use_io_bitmaps, &io_bitmap_b01 },
+	[MERGED_vmread] = { F_vmread_bitmap_address, CONTROLS_proc2, PROC2_vmcs_shadowing, &field_bitmap01 },
+	[MERGED_vmwrite] = { F_vmwrite_bitmap_address, CONTROLS_proc2, PROC2_vmcs_shadowing, &field_bitmap01 },
 };
 
 static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 address10)
@@ -24,6 +27,10 @@ static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 addres
 		bitmap_merge(slot->merged[page], bitmap12, *sources[page].page01);
 	else /* absent memory reads as all ones: everything exits */
 		memset(slot->merged[page], 0xff, PAGE_SIZE);
+	if (page == MERGED_vmread)
+		slot->passes_vmread = vmcs_bitmap_passes(slot->merged[page]);
+	if (page == MERGED_vmwrite)
+		slot->passes_vmwrite = vmcs_bitmap_passes(slot->merged[page]);
 }
 
 /*
@@ -35,8 +42,8 @@ static void refresh(struct vmcs_slot *slot, enum merged_page page)
 	u64 address10 = vmcs12_get(&slot->vmcs12, sources[page].address);
 	struct watch *watch = &slot->watch[page];
 
-	if (!(vmcs12_get(&slot->vmcs12, F_primary_processor_based_controls) & sources[page].control)) {
-		/* vmcs12 uses none: L0's own serve, and are used only where vmcs12 lets accesses pass. */
+	if (!(vmcs12_controls(&slot->vmcs12, sources[page].group) & sources[page].control)) {
+		/* vmcs12 uses none: L0's own serve, where accesses pass nevertheless. */
 		if (!slot->holds01[page])
 			memcpy(slot->merged[page], *sources[page].page01, PAGE_SIZE);
 		slot->holds01[page] = true;
