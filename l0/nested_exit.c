@@ -137,7 +137,8 @@ static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *
  * A VMREAD or VMWRITE bitmap is asked only about fields that L1's CPU does not have: for the others nobody but L1 makes
  * L2 exit, whatever L1 has made of its page since.
  */
-static const u64 *field_bitmap12(const struct cpu *cpu, const struct vmcs_slot *slot, u64 encoding, enum vmcs_field field)
+static const u64 *field_bitmap12(const struct cpu *cpu, const struct vmcs_slot *slot, u64 encoding,
+				 enum vmcs_field field)
 {
 	if (field_set_has(&cpu->nested.caps12.fields, vmcs_field_of_half(encoding)))
 		return NULL;

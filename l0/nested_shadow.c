@@ -64,8 +64,8 @@ u64 nested_field_operand(const struct cpu *cpu)
 }
 
 /*
- * SDM "VMREAD" and "VMWRITE": what comes behind the question whether to exit. The error number goes to the current VMCS,
- * which is L2's; the CPU puts those that it finds itself into vmcs02.
+ * SDM "VMREAD" and "VMWRITE": what comes behind the question whether to exit. The error number goes to the current
+ * VMCS, which is L2's; the CPU puts those that it finds itself into vmcs02.
  */
 void nested_refuse_field(struct cpu *cpu)
 {
