@@ -129,7 +129,10 @@ u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
 
 /* nested_shadow.c: VMCS shadowing for L1. */
-/* Make the shadow VMCS of the CPU's that L2 is to access; what vmcs02 has to link to. vmcs01 is current. */
+/*
+ * For a vmcs12 with a link: make the shadow VMCS of the CPU's that L2 is to access, if it is to access one. What vmcs02
+ * has to link to. vmcs01 is current.
+ */
 u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot);
 /* SDM "Checks on Guest Non-Register State", the link pointer: what is in memory. */
 struct entry_verdict nested_check_link(struct cpu *cpu, const struct vmcs_slot *slot);

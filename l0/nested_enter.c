@@ -189,10 +189,12 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
 	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty, inherited = { { 0 } };
-	u64 eptp02 = nested_eptp02(cpu, slot), link02 = nested_link_pointer02(cpu, slot);
+	u64 eptp02 = nested_eptp02(cpu, slot), link02 = VMCS_NO_POINTER;
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
 
+	if (UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
+		link02 = nested_link_pointer02(cpu, slot);
 	if (eptp02 != slot->input.eptp02)
 		field_set_add(&dirty, F_ept_pointer);
 	if (link02 != slot->input.link_pointer02)

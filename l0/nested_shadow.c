@@ -34,14 +34,13 @@ static void leave_to_l2(struct cpu *cpu, struct vmcs_slot *slot, struct vmcs_slo
 		shadow->vmcs12.stale.word[i] |= slot->passes_vmwrite.word[i] & offered->word[i];
 }
 
-u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot)
+COLD u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	u64 link12 = field12(slot, F_vmcs_link_pointer);
 	struct vmcs_slot *shadow;
 
-	if (LIKELY(link12 == VMCS_NO_POINTER) || !(controls12(slot, CONTROLS_proc2) & PROC2_vmcs_shadowing))
+	if (!(controls12(slot, CONTROLS_proc2) & PROC2_vmcs_shadowing))
 		return VMCS_NO_POINTER;
-	shadow = slot_activate_linked(cpu, link12);
+	shadow = slot_activate_linked(cpu, field12(slot, F_vmcs_link_pointer));
 	update_shadow02(cpu, slot, shadow);
 	leave_to_l2(cpu, slot, shadow);
 	return shadow->vmcs02;
