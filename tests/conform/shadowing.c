@@ -153,66 +153,103 @@ static void expect_l2_flags(u64 flags)
 
 static u64 in_shadow(unsigned number, u32 encoding)
 {
-	u64 value = ~0ull;
+	enum vmx_outcome outcome;
+	u64 value;
 
 	load(shadow(number));
-	vmread_checked(encoding, &value);
+	outcome = vmread_checked(encoding, &value);
 	load_ordinary();
-	return value;
+	return outcome == VMX_SUCCEED ? value : 0;
 }
 
-/* A field through the shadow VMCS: L2 reads what L1 wrote, L1 reads what L2 wrote. */
-static void one_field(const char *name, u32 encoding)
+static struct l2_exit next(const u8 *code, u64 encoding, u64 value)
 {
-	u64 before, from_l2;
-	bool exists;
+	vmwrite(ENC_guest_rip, (u64)code);
+	vmwrite(ENC_guest_rsp, l2_stack_top());
+	l2.gpr[RAX] = encoding;
+	l2.gpr[RBX] = value;
+	return l2_enter();
+}
 
+/* L2's access to one field: whether it exists decides how it ends. */
+static bool access_field(const char *how, unsigned number, const u8 *code, u64 value)
+{
+	u64 unused;
+	bool exists = vmread_checked(fields[number].encoding, &unused) == VMX_SUCCEED;
+	struct l2_exit exit;
+
+	case_begin("field.%s.%s", fields[number].name, how);
+	vmwrite(ENC_vm_instruction_error, 0);
+	exit = next(code, fields[number].encoding, value);
+	expect_exit(&exit, REASON_vmcall);
+	observe("rip=+%lu", exit.rip - (u64)code);
+	observe_l2();
+	expect_l2_flags(exists ? L2_FLAGS_NONE : L2_FLAGS_ZERO);
+	return exists;
+}
+
+/* L2 reads what L1 wrote. */
+static void fields_read(void)
+{
 	guest(l2_read);
 	fill_shadow(0);
-	before = in_shadow(0, encoding);
-	exists = vmread_checked(encoding, &from_l2) == VMX_SUCCEED;
-	vmwrite(ENC_vm_instruction_error, 0);
-	case_begin("field.%s.read", name);
-	l2.gpr[RAX] = encoding;
-	run(REASON_vmcall);
-	expect_l2_flags(exists ? L2_FLAGS_NONE : L2_FLAGS_ZERO);
-	if (exists && l2.gpr[RBX] != before)
-		wrong("L2 must read %lx", before);
-	case_end();
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+		u64 expected = in_shadow(0, fields[i].encoding);
+
+		if (access_field("read", i, l2_read, 0) && l2.gpr[RBX] != expected)
+			wrong("L2 must read %lx", expected);
+		case_end();
+	}
+}
+
+/* L1 reads what L2 wrote. */
+static void fields_written(void)
+{
+	u64 written[ARRAY_SIZE(fields)];
+	unsigned changed = 0;
+
 	guest(l2_write);
 	fill_shadow(0);
-	vmwrite(ENC_vm_instruction_error, 0);
-	case_begin("field.%s.write", name);
-	l2.gpr[RAX] = encoding;
-	l2.gpr[RBX] = PATTERN;
-	run(REASON_vmcall);
-	expect_l2_flags(exists ? L2_FLAGS_NONE : L2_FLAGS_ZERO);
-	observe("in_shadow=%lx", in_shadow(0, encoding));
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+		u64 value = ~value_of(fields[i].encoding);
+
+		access_field("write", i, l2_write, value);
+		written[i] = in_shadow(0, fields[i].encoding);
+		observe("in_shadow=%lx", written[i]);
+		case_end();
+	}
+	case_begin("fields.kept");
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
+		changed += in_shadow(0, fields[i].encoding) != written[i];
+	observe("changed=%u", changed);
+	if (changed != 1) /* the VM-instruction error, by each field that does not exist */
+		wrong("one access must not change another field");
 	case_end();
 }
 
 /* High halves: the other half stays as it was. */
-static void halves(const char *name, u32 encoding)
+static void halves(void)
 {
-	u64 value;
-
-	if (VMCS_ENCODING_WIDTH(encoding) != WIDTH_64)
-		return;
 	guest(l2_read_write);
 	fill_shadow(0);
-	case_begin("field.%s.high", name);
-	if (vmread_checked(encoding, &value) != VMX_SUCCEED) {
-		observe("absent");
+	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
+		u32 encoding = fields[i].encoding;
+		u64 value, before = in_shadow(0, encoding);
+
+		if (VMCS_ENCODING_WIDTH(encoding) != WIDTH_64)
+			continue;
+		case_begin("field.%s.high", fields[i].name);
+		if (vmread_checked(encoding, &value) != VMX_SUCCEED) {
+			observe("absent");
+		} else {
+			next(l2_read_write, encoding | VMCS_ENCODING_HIGH, PATTERN);
+			observe_l2();
+			observe("in_shadow=%lx", in_shadow(0, encoding));
+			if (in_shadow(0, encoding) != (PATTERN << 32 | (u32)before))
+				wrong("only the high half must change");
+		}
 		case_end();
-		return;
 	}
-	l2.gpr[RAX] = encoding | VMCS_ENCODING_HIGH;
-	l2.gpr[RBX] = PATTERN;
-	run(REASON_vmcall);
-	observe("in_shadow=%lx", in_shadow(0, encoding));
-	if (in_shadow(0, encoding) != (PATTERN << 32 | (u32)value_of(encoding)))
-		wrong("only the high half must change");
-	case_end();
 }
 
 /* Neither a field's bit alone nor its neighbours' decide: each bitmap speaks for its own instruction and encoding. */
@@ -611,15 +648,6 @@ static void link_changes(void)
 	case_end();
 }
 
-static void next(const u8 *code, u64 encoding, u64 value)
-{
-	vmwrite(ENC_guest_rip, (u64)code);
-	vmwrite(ENC_guest_rsp, l2_stack_top());
-	l2.gpr[RAX] = encoding;
-	l2.gpr[RBX] = value;
-	l2_enter();
-}
-
 /* One VMCS, whoever reaches it: L1 by VMPTRLD, with and without VMCLEAR in between, L2 by the link. */
 static void coherence(void)
 {
@@ -727,10 +755,9 @@ void group(void)
 	ENTRY_CASES(l2_end, entries);
 	link_to_itself();
 	link_changes();
-	for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
-		one_field(fields[i].name, fields[i].encoding);
-		halves(fields[i].name, fields[i].encoding);
-	}
+	fields_read();
+	fields_written();
+	halves();
 	bitmap_bits();
 	unsupported();
 	no_link();
