@@ -13,7 +13,7 @@ same_console() {
 	status_is 0 && diff "$folder/default.txt" "$out/console.txt"
 }
 
-plan 4
+plan 6
 shadowing
 cp "$out/console.txt" "$folder/default.txt"
 ok "the cases of the conformance suite, all as they must be" status_is 0
@@ -23,3 +23,8 @@ shadowing --set dirty_tracking=off --set lazy_guest_state=off
 ok "nothing left to a later entry or exit" same_console
 shadowing --set l1_offset=16
 ok "L1's memory moved" same_console
+run --bare --l1 "$BUILD/features/shadowing.elf"
+cp "$out/console.txt" "$folder/default.txt"
+ok "the feature image on the bare CPU" status_is 0
+run --l1 "$BUILD/turtles.elf" --append tick=instruction --memory 256 --module "$BUILD/features/shadowing.elf"
+ok "two L0s: the upper has the lower do for its L1 what the CPU does" same_console
