@@ -201,11 +201,13 @@ static bool io_exits(const struct vmcs12 *vmcs12, const struct exit_event *event
 }
 
 /* SDM "Instructions That Cause VM Exits Conditionally": VMREAD, VMWRITE. */
-static bool field_exits(const struct vmcs12 *vmcs12, const struct exit_event *event, const u8 *bitmap, bool readable)
+static bool field_exits(const struct vmcs12 *vmcs12, const struct exit_event *event, const u8 *bitmap,
+			bool readable)
 {
 	u64 encoding = event->operand;
 
-	return !(proc2_of(vmcs12) & 0x4000) || encoding > 0x7fff || !readable || bitmap[encoding / 8] >> encoding % 8 & 1;
+	return !(proc2_of(vmcs12) & 0x4000) || encoding > 0x7fff || !readable ||
+	       bitmap[encoding / 8] >> encoding % 8 & 1;
 }
 
 static bool would_exit(const struct vmcs12 *vmcs12, const struct exit_event *event, struct bitmaps *b,
