@@ -203,7 +203,7 @@ static void fault_of_l2(struct cpu *cpu, u64 cr2)
 		.interruption_error_code = (u32)vmread(ENC_vm_entry_exception_error_code),
 	};
 	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
-	const struct owner_bitmaps none = { NULL, NULL, NULL };
+	const struct owner_bitmaps none = { NULL };
 
 	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;
