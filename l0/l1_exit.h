@@ -99,8 +99,8 @@ void l1_set_cr4(u64 value);
 
 /* The controls of vmcs01, which every vmcs02 must have too. */
 extern u32 controls01[CONTROL_GROUPS];
-/* L0's own bitmaps, the first page of each. */
-extern u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
+/* L0's own bitmaps. The last is for VMREAD and VMWRITE: the fields that the CPU has and L1 is not offered. */
+extern u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01, *field_bitmap01;
 void bitmaps01_init(void);
 
 #endif

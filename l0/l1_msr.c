@@ -26,6 +26,7 @@ void bitmaps01_init(void)
 	msr_bitmap01 = pool_allocate(1);
 	io_bitmap_a01 = pool_allocate(1);
 	io_bitmap_b01 = pool_allocate(1);
+	field_bitmap01 = pool_allocate(1);
 	for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
 		for (u32 msr = trapped[i].first; msr <= trapped[i].last; msr++) {
 			if (trapped[i].read)

@@ -18,13 +18,18 @@ struct watch {
 	bool mapped02; /* some EPT02 may let L2 write it */
 };
 
-enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_PAGES };
+enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_vmread, MERGED_vmwrite, MERGED_PAGES };
 
 /* One VMCS of L1's that is active, and the VMCS that the CPU runs in its place. */
 struct vmcs_slot {
 	struct vmcs12 vmcs12;
 	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
 	u64 vmcs02;  /* host physical */
+	/*
+	 * A shadow VMCS of L1's. Its vmcs02 is a shadow VMCS too, by which the CPU lets L2 access the fields that are
+	 * stale here; it has the others where L2 may read them, unless they are dirty.
+	 */
+	bool shadow;
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
@@ -37,6 +42,7 @@ struct vmcs_slot {
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
 	struct watch watch[MERGED_PAGES];
+	struct field_set passes_vmread, passes_vmwrite; /* the fields that L2 accesses in a shadow VMCS */
 	u64 used;
 };
 
@@ -45,7 +51,7 @@ struct nested {
 	u64 vmxon_pointer;
 	struct vmcs_slot *current; /* NULL: no current VMCS */
 	struct vmcs_slot *slots;
-	unsigned slot_count;
+	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
 	u64 clock;
 	struct vmx_capabilities caps12;
 	struct ept_features features12;
@@ -66,7 +72,12 @@ struct cpu;
 void nested_init(struct cpu *cpu, u64 ram_bytes);
 u64 nested_memory_pages(u64 ram_bytes);
 /* The slot of a VMCS of L1's: the one it has, or a new one, its contents read from L1's memory. */
-struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12);
+struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12, bool shadow);
+/*
+ * The same for the shadow VMCS that the current VMCS links to; the current one keeps its slot. SDM "Software Use of
+ * Virtual-Machine Control Structures": the entry makes it active.
+ */
+struct vmcs_slot *slot_activate_linked(struct cpu *cpu, u64 vmptr12);
 struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12);
 /* Write the vmcs12 back to L1's memory and free the slot; SDM "VMCLEAR". */
 void slot_release(struct cpu *cpu, struct vmcs_slot *slot);
@@ -119,6 +130,19 @@ u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 /* INVVPID by L1, its operands checked. */
 void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
+
+/* nested_shadow.c: VMCS shadowing for L1. */
+/*
+ * For a vmcs12 with a link: make the shadow VMCS of the CPU's that L2 is to access, if it is to access one. What vmcs02
+ * has to link to. vmcs01 is current.
+ */
+u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot);
+/* SDM "Checks on Guest Non-Register State", the link pointer: what is in memory. */
+struct entry_verdict nested_check_link(struct cpu *cpu, const struct vmcs_slot *slot);
+/* The field that L2's VMREAD or VMWRITE at hand names. */
+u64 nested_field_operand(const struct cpu *cpu);
+/* L2's VMREAD or VMWRITE of a field that the CPU has and L1's does not. */
+void nested_refuse_field(struct cpu *cpu);
 
 /* nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. */
 void nested_bitmaps_refresh(struct vmcs_slot *slot);

@@ -119,6 +119,8 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
 			nested_fetch_stale(cpu, slot);
 		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
 	}
+	if (verdict.result == ENTRY_ok && UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
+		verdict = nested_check_link(cpu, slot);
 	if (verdict.result == ENTRY_ok)
 		load_shadowed_pdptes(slot);
 	return verdict;
@@ -185,16 +187,21 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
 	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty, inherited = { { 0 } };
-	u64 eptp02 = nested_eptp02(cpu, slot);
+	u64 eptp02 = nested_eptp02(cpu, slot), link02 = VMCS_NO_POINTER;
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
 
+	if (UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
+		link02 = nested_link_pointer02(cpu, slot);
 	if (eptp02 != slot->input.eptp02)
 		field_set_add(&dirty, F_ept_pointer);
+	if (link02 != slot->input.link_pointer02)
+		field_set_add(&dirty, F_vmcs_link_pointer);
 	if (vpid02 != slot->input.vpid02)
 		field_set_add(&dirty, F_virtual_processor_identifier);
 	slot->input.eptp02 = eptp02;
 	slot->input.vpid02 = vpid02;
+	slot->input.link_pointer02 = link02;
 	field_set_unite(&dirty, &slot->always_dirty);
 	dirty = merge_affected(&dirty);
 	add_inherited(slot, &inherited);
@@ -226,6 +233,8 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
 	write_fields(slot, fields);
+	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER))
+		vmwrite(ENC_vm_instruction_error, field12(slot, F_vm_instruction_error));
 	field_set_clear(&slot->vmcs12.dirty);
 	cpu->level = LEVEL_2;
 	cpu->launch = !slot->launched02;
@@ -267,7 +276,7 @@ void nested_enter(struct cpu *cpu, bool launch)
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct entry_verdict verdict;
 
-	if (!slot) {
+	if (!slot || slot->shadow) {
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
 	} else if (vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss) {
 		nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_events_blocked_by_mov_ss);

@@ -33,6 +33,8 @@ static void save_guest_state(struct vmcs_slot *slot)
 	u64 entry12 = vmcs12_get(vmcs12, F_vm_entry_controls);
 
 	read_hot_guest_state(vmcs12);
+	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER)) /* by L2's VMREAD and VMWRITE */
+		vmcs12_learn(vmcs12, F_vm_instruction_error, vmread(ENC_vm_instruction_error));
 	vmcs12->stale = slot->stale_at_exit;
 	if (!options.lazy_guest_state) {
 		read_fields02(vmcs12, vmcs12->stale);
@@ -112,6 +114,8 @@ static u64 exit_operand(const struct cpu *cpu, u32 reason, u64 qualification)
 		return cr_mov_source(cpu, qualification);
 	if (reason == REASON_xsaves || reason == REASON_xrstors)
 		return cpu->gpr[GPR_rdx] << 32 | (u32)cpu->gpr[GPR_rax];
+	if (reason == REASON_vmread || reason == REASON_vmwrite)
+		return nested_field_operand(cpu);
 	return 0;
 }
 
@@ -129,6 +133,18 @@ static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *
 	};
 }
 
+/*
+ * A VMREAD or VMWRITE bitmap is asked only about fields that L1's CPU does not have: for the others nobody but L1 makes
+ * L2 exit, whatever L1 has made of its page since.
+ */
+static const u64 *field_bitmap12(const struct cpu *cpu, const struct vmcs_slot *slot, u64 encoding,
+				 enum vmcs_field field)
+{
+	if (field_set_has(&cpu->nested.caps12.fields, vmcs_field_of_half(encoding)))
+		return NULL;
+	return l1_pointer(field12(slot, field), PAGE_SIZE);
+}
+
 static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
 {
 	return (struct owner_bitmaps){
@@ -141,10 +157,14 @@ static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
 static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
 {
 	struct exit_event event = exit_event(cpu, &slot->vmcs12);
-	struct owner_bitmaps bitmaps = { NULL, NULL, NULL };
+	struct owner_bitmaps bitmaps = { NULL };
 
 	if (reason == REASON_io_instruction || reason == REASON_rdmsr || reason == REASON_wrmsr)
 		bitmaps = bitmaps12(slot);
+	if (reason == REASON_vmread)
+		bitmaps.vmread = field_bitmap12(cpu, slot, event.operand, F_vmread_bitmap_address);
+	if (reason == REASON_vmwrite)
+		bitmaps.vmwrite = field_bitmap12(cpu, slot, event.operand, F_vmwrite_bitmap_address);
 	return exit_owner(&slot->vmcs12, &event, &bitmaps);
 }
 
@@ -160,6 +180,10 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
 		break;
 	case REASON_wrmsr:
 		l1_wrmsr_exit(cpu);
+		break;
+	case REASON_vmread:
+	case REASON_vmwrite:
+		nested_refuse_field(cpu);
 		break;
 	default:
 		exit_unexpected(cpu, "neither L1 nor L0 asked for this exit of L2");
@@ -179,7 +203,7 @@ static void fault_of_l2(struct cpu *cpu, u64 cr2)
 		.interruption_error_code = (u32)vmread(ENC_vm_entry_exception_error_code),
 	};
 	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
-	const struct owner_bitmaps none = { NULL, NULL, NULL };
+	const struct owner_bitmaps none = { NULL };
 
 	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;

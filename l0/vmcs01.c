@@ -20,7 +20,7 @@
 #define LINUX_BOOT_DS 0x18
 
 u32 controls01[CONTROL_GROUPS];
-u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
+u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01, *field_bitmap01;
 
 /* VPIDs serve only where the CPU has them, and can flush one. */
 static void vpid_choose(void)

@@ -28,8 +28,8 @@ feature() {
 	ok "$feature_image on $feature_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
-plan 64
-for image in ept_extras tsc apicv fields msr_lists string_io; do
+plan 74
+for image in ept_extras tsc apicv fields msr_lists string_io shadowing; do
 	bare "$image" corei7_skylake_x
 	ok "$image finds all that it asks for there" offers_all
 	feature "$image" corei7_skylake_x

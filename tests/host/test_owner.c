@@ -383,6 +383,33 @@ static void msrs_go_by_the_bitmap_and_are_l1s_without(void **state)
 	}
 }
 
+static enum exit_owner field_access(const struct vmcs12 *vmcs12, const u64 *bitmap, u64 encoding, bool write)
+{
+	const struct exit_event event = { .reason = write ? 25 : 23, .operand = encoding };
+	const struct owner_bitmaps bitmaps = { .vmread = write ? NULL : bitmap, .vmwrite = write ? bitmap : NULL };
+
+	return exit_owner(vmcs12, &event, &bitmaps);
+}
+
+static void field_accesses_go_by_the_bitmap_where_there_is_shadowing(void **state)
+{
+	u64 bitmap[BITMAP_WORDS] = { 0 };
+	struct vmcs12 none = with(F_guest_rip, 0);
+	struct vmcs12 some = with(F_secondary_processor_based_controls, PROC2_vmcs_shadowing);
+
+	(void)state;
+	bitmap[0x6820 / 64] = BIT(0x6820 % 64);
+	for (unsigned write = 0; write < 2; write++) {
+		assert_int_equal(field_access(&none, bitmap, 0x681e, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, 0x681e, write), OWNER_l0);
+		assert_int_equal(field_access(&some, bitmap, 0x6820, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, 0x7fff, write), OWNER_l0);
+		assert_int_equal(field_access(&some, bitmap, 0x8000, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, BIT(63) | 0x681e, write), OWNER_l1);
+		assert_int_equal(field_access(&some, NULL, 0x681e, write), OWNER_l1);
+	}
+}
+
 static void pause_is_l1s_by_either_control(void **state)
 {
 	struct vmcs12 none = with(F_guest_rip, 0);
@@ -430,6 +457,7 @@ int main(void)
 		cmocka_unit_test(moves_of_other_registers_are_not_l1s),
 		cmocka_unit_test(io_goes_by_bitmaps_and_else_by_the_control),
 		cmocka_unit_test(msrs_go_by_the_bitmap_and_are_l1s_without),
+		cmocka_unit_test(field_accesses_go_by_the_bitmap_where_there_is_shadowing),
 		cmocka_unit_test(pause_is_l1s_by_either_control),
 		cmocka_unit_test(xsaves_is_l1s_where_it_saves_what_the_bitmap_has),
 	};
