@@ -11,6 +11,8 @@
 
 #define TURTLES_PORT_EXIT 0xf4
 #define TURTLES_PORT_SHUTDOWN 0x8900
+/* With the switch self_check a write asks L0 whether it is whole; without it an absent port. */
+#define TURTLES_PORT_CHECK 0x8904
 #define TURTLES_SHUTDOWN_BYTES "Shutdown"
 #define TURTLES_STATUS_SUCCESS 0
 #define TURTLES_STATUS_FAILURE 1

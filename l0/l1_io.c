@@ -1,6 +1,8 @@
 /* The ports that L0 keeps: its log, which is absent to L1, and the two that end a run. */
 #include "guest_memory.h"
 #include "l1_exit.h"
+#include "options.h"
+#include "self_check.h"
 
 /* SDM "Exit Qualification for I/O Instructions" */
 #define IO_SIZE(q) (((q) & 7) + 1)
@@ -29,11 +31,14 @@ static void port_write(struct cpu *cpu, u16 port, u8 byte)
 		l0_stop(byte);
 	else if (port == TURTLES_PORT_SHUTDOWN)
 		shutdown_byte(cpu, byte);
+	else if (port == TURTLES_PORT_CHECK)
+		self_check();
 }
 
 static bool is_kept(u16 port)
 {
 	return port == TURTLES_PORT_EXIT || port == TURTLES_PORT_SHUTDOWN ||
+	       (port == TURTLES_PORT_CHECK && options.self_check) ||
 	       (port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
 }
 

@@ -89,6 +89,11 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
 void nested_enter(struct cpu *cpu, bool launch);
+/*
+ * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1 then
+ * runs next and has had VMfail itself. SDM "VM-Execution Control Fields".
+ */
+bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);

@@ -55,13 +55,19 @@ static void plan_exit_state(struct vmcs_slot *slot)
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
+static bool uses_tpr_threshold(const struct vmcs_slot *slot)
+{
+	u32 proc2 = controls12(slot, CONTROLS_proc2);
+
+	return controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow &&
+	       !(proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery));
+}
+
 static bool tpr_threshold_holds(const struct vmcs_slot *slot)
 {
-	u32 proc = controls12(slot, CONTROLS_proc), proc2 = controls12(slot, CONTROLS_proc2);
 	u8 tpr;
 
-	if (!(proc & PROC_use_tpr_shadow) ||
-	    proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery))
+	if (!uses_tpr_threshold(slot))
 		return true;
 	l1_read(field12(slot, F_virtual_apic_address) + VIRTUAL_APIC_TPR, &tpr, sizeof(tpr));
 	return (field12(slot, F_tpr_threshold) & 0xf) <= (u64)tpr >> 4;
@@ -268,3 +274,16 @@ void nested_enter(struct cpu *cpu, bool launch)
 	}
 }
 
+
+bool nested_entry_refused(struct cpu *cpu)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (vmread(ENC_vm_instruction_error) != VMERR_entry_invalid_control_fields || !uses_tpr_threshold(slot))
+		return false;
+	load_vmcs01(cpu);
+	cpu->level = LEVEL_1;
+	cpu->launch = false;
+	nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_invalid_control_fields);
+	return true;
+}
