@@ -10,6 +10,7 @@
 #define SUM_START 0xcbf29ce484222325ull
 #define SUM_PRIME 0x100000001b3ull
 #define GUARD 0x5ca1ab1e0ddba11ull
+#define GUARD_PAGES 8u
 #define TABLE_ENTRIES 512
 
 /* l0.ld */
@@ -19,11 +20,19 @@ enum part { PART_image, PART_page_tables, PART_bitmaps01, PART_descriptors, PART
 static const char *const part_name[PARTS] = {
 	[PART_image] = "L0's text and read-only data", [PART_page_tables] = "L0's page tables",
 	[PART_bitmaps01] = "L0's bitmaps for L1", [PART_descriptors] = "L0's descriptor tables",
-	[PART_settings] = "L0's settings", [PART_guard] = "the unused end of L0's home",
+	[PART_settings] = "L0's settings", [PART_guard] = "the pages behind L0's last",
 };
 
 static u64 sum_at_start[PARTS];
 static u64 checks;
+
+/* The pages behind the last that L0 has taken. */
+static u64 guard_size(void)
+{
+	u64 pages = pool_free_pages();
+
+	return (pages < GUARD_PAGES ? pages : GUARD_PAGES) * PAGE_SIZE;
+}
 
 static u64 sum_words(u64 sum, const void *start, u64 size)
 {
@@ -94,7 +103,7 @@ static u64 sum_of(enum part part)
 	case PART_settings:
 		return sum_settings();
 	default:
-		return sum_words(SUM_START, pool_free_start(), pool_free_pages() * PAGE_SIZE);
+		return sum_words(SUM_START, pool_free_start(), guard_size());
 	}
 }
 
@@ -142,7 +151,7 @@ void self_check_init(void)
 
 	if (!options.self_check)
 		return;
-	for (u64 i = 0; i < pool_free_pages() * PAGE_SIZE / sizeof(*guard); i++)
+	for (u64 i = 0; i < guard_size() / sizeof(*guard); i++)
 		guard[i] = GUARD + i;
 	for (unsigned part = 0; part < PARTS; part++)
 		sum_at_start[part] = sum_of((enum part)part);

@@ -200,8 +200,17 @@ static void zero_fields(void)
 
 void vmcs_make(const u8 *code)
 {
-	u64 region = (u64)vmx_region(REGION_A);
+	vmcs_make_in((u64)vmx_region(REGION_A), code);
+}
 
+void l2_resumes(bool resumes)
+{
+	launched = resumes;
+}
+
+
+void vmcs_make_in(u64 region, const u8 *code)
+{
 	if (vmclear(region) != VMX_SUCCEED || vmptrld(region) != VMX_SUCCEED)
 		give_up("no VMCS can be made current");
 	launched = false;

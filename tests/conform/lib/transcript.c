@@ -9,8 +9,9 @@
 static char name[NAME_SIZE], line[LINE_SIZE], complaint[LINE_SIZE];
 static size_t line_length;
 static unsigned cases, wrong_cases;
+u32 multiboot_information;
 
-void conform_main(void);
+void conform_main(u32 magic, u32 info);
 
 void case_begin(const char *format, ...)
 {
@@ -108,8 +109,10 @@ void observe_flags(u64 rflags)
 	observe("flags=%s", text);
 }
 
-void conform_main(void)
+void conform_main(u32 magic, u32 info)
 {
+	(void)magic;
+	multiboot_information = info;
 	serial_init(PORT_COM1);
 	print_to_port(PORT_COM1);
 	probe_init();

@@ -9,6 +9,9 @@
 #include "probe.h"
 #include <stdarg.h>
 
+/* Where the boot loader has left its information. */
+extern u32 multiboot_information;
+
 /* What each image has: its cases, in order. */
 void group(void);
 
