@@ -239,14 +239,23 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	cpu->launch = !slot->launched02;
 }
 
+/* What the CPU checks of vmcs02 only when the list may have replaced it already; SDM "Checks on Guest Control Registers ...". */
+static bool listed_state_holds(void)
+{
+	unsigned width = capability(&host_caps, MSR_IA32_VMX_CR4_FIXED1) & CR4_LA57 ? 57 : 48;
+
+	return is_canonical(vmread(ENC_guest_ia32_sysenter_esp), width) &&
+	       is_canonical(vmread(ENC_guest_ia32_sysenter_eip), width);
+}
+
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	u32 failed;
+	u32 count = (u32)field12(slot, F_vm_entry_msr_load_count), failed;
 
-	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
-			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
-		return;
-	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+	if (count && !listed_state_holds())
+		fail_entry(cpu, slot, REASON_entry_failure_guest_state, ENTRY_FAIL_general);
+	else if (!msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address), count, &failed))
+		fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
