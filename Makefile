@@ -95,7 +95,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 .PHONY: kvmrun linux
-.PHONY: attack-image
+.PHONY: attack-image soak-image soak
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -106,7 +106,8 @@ images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
 attack-image: $(BUILD)/attack.elf
-tests: $(HOST_TESTS) images features conform-images attack-image
+soak-image: $(BUILD)/soak.elf
+tests: $(HOST_TESTS) images features conform-images attack-image soak-image
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 kvmrun: $(KVMRUN)
@@ -177,6 +178,9 @@ $(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB
 
 $(BUILD)/attack.elf: $(ATTACK_OBJ) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $(ATTACK_OBJ) $(BUILD)/lib.a -o $@
+
+$(BUILD)/soak.elf: $(BUILD)/obj/tests/soak/soak.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -332,6 +336,11 @@ coverage:
 l0-coverage:
 	@scripts/packages.sh build emulator check coverage
 	+@scripts/l0-coverage.sh
+
+# Ten million exits: 15 minutes on an idle machine.
+soak: l0 rom soak-image
+	@scripts/packages.sh build emulator
+	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
 
 gates:
 	+@scripts/check.sh gates

@@ -48,6 +48,11 @@ static void find_home(void)
 	home_end = home_start + HOME_SIZE_BARE;
 }
 
+u64 home_in_host(void)
+{
+	return home_start + MIB(command_line_number("l1_offset=", 0));
+}
+
 void places_init(void)
 {
 	u64 end = BIT(cpuid(0x80000008, 0).eax & 0xff);

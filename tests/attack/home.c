@@ -58,7 +58,7 @@ static void apic_base(void)
 
 	case_begin("home.apic_base");
 	try_rdmsr(MSR_IA32_APIC_BASE, &base);
-	moved = (base & ~APIC_BASE_ADDRESS) | home_start;
+	moved = (base & ~APIC_BASE_ADDRESS) | home_in_host();
 	if (on_l0 && try_wrmsr(MSR_IA32_APIC_BASE, moved) != VECTOR_GP)
 		wrong("the APIC can be moved over L0");
 	aftermath();

@@ -69,7 +69,7 @@ static void apic_base(void)
 
 	case_begin("list.apic_base");
 	vmcs_make(code_nothing);
-	list[0] = (struct vmx_msr_entry){ MSR_IA32_APIC_BASE, 0, (base & ~APIC_BASE_ADDRESS) | home_start };
+	list[0] = (struct vmx_msr_entry){ MSR_IA32_APIC_BASE, 0, (base & ~APIC_BASE_ADDRESS) | home_in_host() };
 	vmwrite(ENC_vm_entry_msr_load_address, (u64)list);
 	vmwrite(ENC_vm_entry_msr_load_count, 1);
 	if (on_l0) {

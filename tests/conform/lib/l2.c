@@ -251,7 +251,7 @@ struct l2_exit l2_enter(void)
 	return exit;
 }
 
-static const char *reason_name(u32 reason)
+const char *reason_name(u32 reason)
 {
 	static const char *const names[EXIT_REASONS] = {
 #define R(number, name) [number] = #name,

@@ -64,6 +64,9 @@ u64 l2_stack_top(void);
 u64 *l2_ept_entry(u64 address);
 u64 l2_eptp(void);
 
+/* The name of a basic exit reason, as exit_reasons.def has it. */
+const char *reason_name(u32 reason);
+
 /* All that the SDM defines of an exit, or how the entry failed. */
 void observe_exit(const struct l2_exit *exit);
 /* A case up to its observation: expectations and case_end() are left to the caller. */

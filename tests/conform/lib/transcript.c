@@ -1,7 +1,9 @@
 #include "transcript.h"
 #include "machine.h"
+#include "multiboot.h"
 #include "print.h"
 #include "serial.h"
+#include "string.h"
 
 #define LINE_SIZE 512
 #define NAME_SIZE 96
@@ -107,6 +109,21 @@ void observe_flags(u64 rflags)
 	for (unsigned i = 0; i < ARRAY_SIZE(flags); i++)
 		text[i] = rflags & flags[i].bit ? flags[i].letter : '-';
 	observe("flags=%s", text);
+}
+
+u64 command_line_number(const char *word, u64 standard)
+{
+	const struct multiboot_info *info = (const void *)(u64)multiboot_information;
+	const char *at = (const char *)(u64)info->cmdline;
+	u64 number = 0;
+
+	while (*at && strncmp(at, word, strlen(word)) != 0)
+		at++;
+	if (!*at)
+		return standard;
+	for (at += strlen(word); *at >= '0' && *at <= '9'; at++)
+		number = number * 10 + (u64)(*at - '0');
+	return number;
 }
 
 void conform_main(u32 magic, u32 info)
