@@ -45,8 +45,6 @@ FEATURE_SRC := $(wildcard tests/features/*.c)
 
 # The conformance suite: one image for each group, all on the same library.
 CONFORM_SRC := $(wildcard tests/conform/*.c)
-# The attack suite is one image on the library of the conformance suite.
-ATTACK_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/attack/*.c))
 
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
@@ -56,6 +54,8 @@ PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
+# The attack suite is one image on the library of the conformance suite.
+ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 DISK_OBJ := $(call object,rom,$(DISK_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))

@@ -43,6 +43,7 @@ struct nested {
 	bool vmxon;
 	u64 vmxon_pointer;
 	struct vmcs_slot *current; /* NULL: no current VMCS */
+	bool entering; /* L1 has asked for the entry of L2 that is next; if not, L2 goes on after an exit that was L0's */
 	struct vmcs_slot *slots;
 	unsigned slot_count;
 	u64 clock;
@@ -90,8 +91,9 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
 void nested_enter(struct cpu *cpu, bool launch);
 /*
- * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1 then
- * runs next and has had VMfail itself. SDM "VM-Execution Control Fields".
+ * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1
+ * runs next and has had VMfail itself or, if L2 was under way already, the exit that says the same.
+ * SDM "VM-Execution Control Fields".
  */
 bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);

@@ -235,6 +235,7 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 		prepare_vmcs02(cpu, slot);
 	write_fields(slot, fields);
 	field_set_clear(&slot->vmcs12.dirty);
+	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
 	cpu->launch = !slot->launched02;
 }
@@ -290,6 +291,10 @@ bool nested_entry_refused(struct cpu *cpu)
 
 	if (vmread(ENC_vm_instruction_error) != VMERR_entry_invalid_control_fields || !uses_tpr_threshold(slot))
 		return false;
+	if (!cpu->nested.entering) {
+		nested_reflect(cpu, REASON_tpr_below_threshold, 0);
+		return true;
+	}
 	load_vmcs01(cpu);
 	cpu->level = LEVEL_1;
 	cpu->launch = false;

@@ -102,6 +102,10 @@ void group(void)
 	find_home();
 	places_init();
 	vmx_start();
+	if (command_line_number("cpus=", 1) > 1) {
+		attack_by_other_cpu();
+		return;
+	}
 	attack_home();
 	attack_operands();
 	attack_fields();

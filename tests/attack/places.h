@@ -39,5 +39,6 @@ void attack_lists(void);
 void attack_aliases(void);
 void attack_home(void);
 void attack_pools(void);
+void attack_by_other_cpu(void);
 
 #endif
