@@ -42,6 +42,9 @@ void bitmaps01_init(void)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, (u16)(PORT_COM2 + port));
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_EXIT);
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_SHUTDOWN);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_SYSTEM_CONTROL);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_DATA);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_COMMAND);
 	if (options.self_check)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_CHECK);
 }

@@ -43,7 +43,7 @@ struct nested {
 	bool vmxon;
 	u64 vmxon_pointer;
 	struct vmcs_slot *current; /* NULL: no current VMCS */
-	bool entering; /* L1 has asked for the entry of L2 that is next; if not, L2 goes on after an exit that was L0's */
+	bool entering; /* the next entry of L2 is one that L1 asked for, not L2 going on after an exit of L0's */
 	struct vmcs_slot *slots;
 	unsigned slot_count;
 	u64 clock;

@@ -57,10 +57,10 @@ void places_init(void)
 {
 	u64 end = BIT(cpuid(0x80000008, 0).eax & 0xff);
 	struct place table[PLACES] = {
-		{ "home_first", home_start }, { "home_inside", home_start + MIB(1) + 5 * PAGE_SIZE },
-		{ "home_last", home_end - PAGE_SIZE }, { "home_unaligned", home_start + PAGE_SIZE / 2 + 8 },
-		{ "absent", GIB(3) - PAGE_SIZE }, { "end_of_space", end - PAGE_SIZE }, { "beyond_space", end },
-		{ "far_beyond", BIT(51) }, { "all_ones", ~0ull },
+		{ "home_first", home_start }, { "home_unaligned", home_start + PAGE_SIZE / 2 + 8 },
+		{ "end_of_space", end - PAGE_SIZE }, { "beyond_space", end }, { "all_ones", ~0ull },
+		{ "home_inside", home_start + MIB(1) + 5 * PAGE_SIZE }, { "home_last", home_end - PAGE_SIZE },
+		{ "absent", GIB(3) - PAGE_SIZE }, { "far_beyond", BIT(51) },
 	};
 
 	memcpy(places, table, sizeof(places));

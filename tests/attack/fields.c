@@ -159,7 +159,7 @@ static void field(const char *name, u32 encoding)
 	if (is_left_out(encoding) || is_not_offered(encoding) || VMCS_ENCODING_TYPE(encoding) == TYPE_EXIT_INFORMATION ||
 	    vmread_checked(encoding, &value) != VMX_SUCCEED)
 		return;
-	for (unsigned p = 0; p < PLACES; p++)
+	for (unsigned p = 0; p < PLACES_OF_A_KIND; p++)
 		field_case(name, encoding, &places[p], true);
 	for (unsigned p = first; on_l0 && p < DEVICE_PLACES; p++)
 		field_case(name, encoding, &device_places[p], false);

@@ -64,6 +64,23 @@ static void apic_base(void)
 	aftermath();
 }
 
+/*
+ * Address line 20, off by each of its switches. SDM "VMXON": A20M is disabled in VMX operation. On the bare machine it is
+ * L1 itself that would be lost.
+ */
+static void address_line_20(void)
+{
+	static const struct {
+		u16 port;
+		u8 value;
+	} writes[] = { { 0x92, 0 }, { 0x64, 0xdd }, { 0x64, 0xd1 }, { 0x60, 0xdd } };
+
+	case_begin("home.address_line_20");
+	for (unsigned i = 0; on_l0 && i < ARRAY_SIZE(writes); i++)
+		outb(writes[i].port, writes[i].value);
+	aftermath();
+}
+
 void attack_home(void)
 {
 	by_l1();
@@ -71,4 +88,5 @@ void attack_home(void)
 	invept(INVEPT_global, 0);
 	by_l2("by_l2_again");
 	apic_base();
+	address_line_20();
 }

@@ -4,6 +4,7 @@
 
 #define MSRS_MANY 65
 #define EFER_NONSENSE BIT(63)
+#define MISC_ENABLE_XD_DISABLE BIT(34)
 
 static struct vmx_msr_entry list[MSRS_MANY] __attribute__((aligned(16)));
 
@@ -51,7 +52,7 @@ static void far_cases(void)
 {
 	static const u32 counts[] = { 1, 2, 512, 513, 65536, 0x7fffffff, ~0u };
 
-	for (unsigned p = 0; p < PLACES; p++)
+	for (unsigned p = 0; p < PLACES_OF_A_KIND; p++)
 		for (unsigned c = 0; c < ARRAY_SIZE(counts); c++) {
 			case_begin("list.%u_at.%s", counts[c], places[p].name);
 			vmcs_make(code_nothing);
@@ -61,15 +62,14 @@ static void far_cases(void)
 		}
 }
 
-/* The APIC would hide L0 where it goes; only L0 has something to lose. */
-static void apic_base(void)
+/* What only L0 has something to lose by: the APIC would hide it where it goes, and its EFER has NXE. */
+static void against_l0(const char *name, struct vmx_msr_entry entry)
 {
 	struct l2_exit exit;
-	u64 base = rdmsr(MSR_IA32_APIC_BASE);
 
-	case_begin("list.apic_base");
+	case_begin("list.%s", name);
 	vmcs_make(code_nothing);
-	list[0] = (struct vmx_msr_entry){ MSR_IA32_APIC_BASE, 0, (base & ~APIC_BASE_ADDRESS) | home_in_host() };
+	list[0] = entry;
 	vmwrite(ENC_vm_entry_msr_load_address, (u64)list);
 	vmwrite(ENC_vm_entry_msr_load_count, 1);
 	if (on_l0) {
@@ -112,6 +112,8 @@ void attack_lists(void)
 {
 	forbidden_cases();
 	far_cases();
-	apic_base();
+	against_l0("apic_base", (struct vmx_msr_entry){
+		MSR_IA32_APIC_BASE, 0, (rdmsr(MSR_IA32_APIC_BASE) & ~APIC_BASE_ADDRESS) | home_in_host() });
+	against_l0("xd_disable", (struct vmx_msr_entry){ MSR_IA32_MISC_ENABLE, 0, MISC_ENABLE_XD_DISABLE });
 	by_l2();
 }

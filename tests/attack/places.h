@@ -19,7 +19,7 @@ extern bool on_l0;
 void places_init(void);
 
 /* Absent or beyond the address width: an access has the same outcome on L0 as on the bare CPU. */
-enum { PLACES = 9 };
+enum { PLACES_OF_A_KIND = 5, PLACES = 9 }; /* the first are of a kind each */
 extern struct place places[PLACES];
 /*
  * Devices: what an access to them gives differs (docs/differences.md), but it must do no harm. From

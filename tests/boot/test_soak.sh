@@ -32,7 +32,7 @@ no_growth() {
 }
 
 evicted() {
-	[ "$(fact vmcs02_evictions)" -gt 1000 ]
+	[ "$(fact vmcs02_evictions)" -ge $((exits / 50)) ]
 }
 
 # The reasons that exit on this CPU; fewer would be a soak of something else.

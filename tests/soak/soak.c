@@ -25,7 +25,7 @@ u8 soak_apic_page[PAGE_SIZE] __attribute__((aligned(4096)));
 u64 soak_cell[4] __attribute__((aligned(16)));
 static u64 counts[EXIT_REASONS];
 static unsigned current;
-static bool touched;
+static bool touched, launched;
 
 /* One round; what the CPU does not offer to exit does its work and goes unseen. RBX counts the rounds. */
 L2_CODE(code_round,
@@ -72,11 +72,14 @@ static void make(unsigned number)
 	guests[number].registers = l2;
 }
 
-static u64 instruction_length(const struct l2_exit *exit)
+/* From RIP on to where L2 goes on. */
+static u64 instruction_length(u32 reason)
 {
-	switch (exit->reason) {
+	switch (reason) {
 	case REASON_exception_or_nmi:
-		return (exit->intr & INTR_VECTOR) == VECTOR_UD ? UD2_LENGTH : exit->length;
+		if ((vmread(ENC_vm_exit_interruption_information) & INTR_VECTOR) == VECTOR_UD)
+			return UD2_LENGTH;
+		break;
 	case REASON_apic_access:
 		return APIC_ACCESS_LENGTH;
 	case REASON_ept_violation:
@@ -84,24 +87,27 @@ static u64 instruction_length(const struct l2_exit *exit)
 	case REASON_nmi_window:
 		return 0;
 	default:
-		return exit->length;
+		break;
 	}
+	return vmread(ENC_vm_exit_instruction_length);
 }
 
 /* The next exit of the current guest, counted and answered; its reason. */
 static u32 one_exit(void)
 {
-	struct l2_exit exit = l2_enter();
+	enum vmx_outcome outcome = vmx_enter(&l2, launched);
+	u64 reason = outcome == VMX_SUCCEED ? vmread(ENC_exit_reason) : 0;
 
-	if (exit.outcome != VMX_SUCCEED || exit.reason >= EXIT_REASONS)
-		give_up("guest %u: outcome %u, error %u, reason %x", current, exit.outcome, exit.error, exit.reason);
-	counts[exit.reason]++;
-	if (exit.reason == REASON_ept_violation) {
+	if (outcome != VMX_SUCCEED || reason >= EXIT_REASONS)
+		give_up("guest %u: outcome %u, reason %lx", current, outcome, reason);
+	launched = true;
+	counts[reason]++;
+	if (reason == REASON_ept_violation) {
 		*l2_ept_entry(TOUCHED) = TOUCHED | EPT_RWX | EPT_LARGE;
 		touched = true;
 	}
-	vmwrite(ENC_guest_rip, exit.rip + instruction_length(&exit));
-	return exit.reason;
+	vmwrite(ENC_guest_rip, vmread(ENC_guest_rip) + instruction_length((u32)reason));
+	return (u32)reason;
 }
 
 /* Two exits before L2's next instruction: the preemption timer at 0, and the window for NMIs, which is open. */
@@ -131,7 +137,7 @@ static u64 round_of(unsigned number)
 	l2 = guests[number].registers;
 	if (vmptrld((u64)regions[number]) != VMX_SUCCEED)
 		give_up("VMPTRLD of guest %u failed", number);
-	l2_resumes(guests[number].rounds != 0);
+	launched = guests[number].rounds != 0;
 	while (one_exit() != REASON_vmcall)
 		exits++;
 	if (!touched)
