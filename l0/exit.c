@@ -77,8 +77,8 @@ static void pass_on_nmi(struct cpu *cpu)
 }
 
 /*
- * L1 is to blame where the CPU looks at memory of L1's that L0 has looked at before: it may have changed since, by another
- * CPU, or be a device, which answers the CPU alone. The lock is free, as around every entry.
+ * L1 is to blame where the CPU looks at memory of L1's that L0 has looked at before: it may have changed since, by
+ * another CPU, or be a device, which answers the CPU alone. The lock is free, as around every entry.
  */
 COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 flags)
 {
