@@ -54,6 +54,8 @@ PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
+# The attack suite is one image on the library of the conformance suite.
+ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 DISK_OBJ := $(call object,rom,$(DISK_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
@@ -75,7 +77,7 @@ FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC)
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
-	tests/host tests/features/lib tests/conform/lib tests/fuzz tests/images/lib
+	tests/host tests/features/lib tests/conform/lib tests/attack tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -93,6 +95,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 .PHONY: kvmrun linux
+.PHONY: attack-image soak-image soak
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -102,7 +105,9 @@ rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
-tests: $(HOST_TESTS) images features conform-images
+attack-image: $(BUILD)/attack.elf
+soak-image: $(BUILD)/soak.elf
+tests: $(HOST_TESTS) images features conform-images attack-image soak-image
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 kvmrun: $(KVMRUN)
@@ -169,6 +174,12 @@ $(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 
 $(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+
+$(BUILD)/attack.elf: $(ATTACK_OBJ) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $(ATTACK_OBJ) $(BUILD)/lib.a -o $@
+
+$(BUILD)/soak.elf: $(BUILD)/obj/tests/soak/soak.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
@@ -325,6 +336,11 @@ coverage:
 l0-coverage:
 	@scripts/packages.sh build emulator check coverage
 	+@scripts/l0-coverage.sh
+
+# Ten million exits: 15 minutes on an idle machine.
+soak: l0 rom soak-image
+	@scripts/packages.sh build emulator
+	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
 
 gates:
 	+@scripts/check.sh gates

@@ -49,7 +49,7 @@ extern struct vmx_capabilities host_caps;
 
 /*
  * Enter the current VMCS; returns the CPU at its next exit. It saves no register over the guest's: what the compiler
- * needs afterwards it keeps on the stack. An entry that VMfails ends in vmx_entry_failed().
+ * needs afterwards it keeps on the stack. An entry that VMfails goes by way of vmx_entry_failed().
  */
 static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
 {
@@ -60,7 +60,8 @@ static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
 			 "cc", "memory");
 	return cpu;
 }
-NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 rflags);
+/* Of entry.S: the CPU refused the current VMCS. If L1 is to blame it runs next, and the answer is whom to enter. */
+COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 rflags);
 void vmx_exit_point(void);
 
 /* Run L1, and L2 for it, for ever. exit.c */
@@ -86,6 +87,9 @@ void cpu_tables_init(unsigned number);
 u64 cpu_gdt_base(unsigned number);
 u64 cpu_tss_base(unsigned number);
 u64 cpu_idt_base(void);
+#define CPU_GDT_SIZE 40
+#define CPU_TSS_SIZE 104
+#define CPU_IDT_SIZE (EXCEPTION_VECTORS * 16)
 /* Print a backtrace from a stack pointer, one symbol a line. */
 COLD void backtrace(u64 rsp);
 

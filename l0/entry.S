@@ -1,6 +1,7 @@
 /*
  * The way into a guest and out of it: called by vmx_enter() (cpu.h), it returns at the next VM exit.
- * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS).
+ * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS), which
+ * may give the CPU back to resume L1.
  * No other register survives: they are the guest's meanwhile.
  *
  * struct cpu begins with the guest's registers; the stack pointer runs over them, down at an exit (the VMCS's
@@ -45,6 +46,9 @@ vmx_transition:
 	pushfq
 	popq	%rsi
 	call	vmx_entry_failed
+	movq	%rax, %rdi		/* L1 goes on */
+	xorl	%esi, %esi
+	jmp	vmx_transition
 
 	.globl vmx_exit_point
 vmx_exit_point:

@@ -76,11 +76,25 @@ static void pass_on_nmi(struct cpu *cpu)
 		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 }
 
-NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 flags)
+/*
+ * L1 is to blame where the CPU looks at memory of L1's that L0 has looked at before: it may have changed since, by
+ * another CPU, or be a device, which answers the CPU alone. The lock is free, as around every entry.
+ */
+COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 flags)
 {
-	print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
-	      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
-	exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
+	bool blamed;
+
+	if (cpu_count > 1)
+		shared_lock();
+	blamed = cpu->level == LEVEL_2 && flags & RFLAGS_ZF && nested_entry_refused(cpu);
+	if (!blamed) {
+		print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
+		      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
+		exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
+	}
+	if (cpu_count > 1)
+		shared_unlock();
+	return cpu;
 }
 
 NORETURN void cpu_run(struct cpu *cpu)

@@ -36,6 +36,8 @@ struct gdt {
 static struct tss tss[MAX_CPUS];
 static struct gdt gdt[MAX_CPUS];
 static struct gate idt[EXCEPTION_VECTORS];
+_Static_assert(sizeof(struct tss) == CPU_TSS_SIZE && sizeof(struct gdt) == CPU_GDT_SIZE && sizeof(idt) == CPU_IDT_SIZE,
+	       "self_check.c knows them by their sizes");
 
 /* fault_entry.S */
 extern const u64 fault_stubs[EXCEPTION_VECTORS];

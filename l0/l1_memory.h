@@ -24,6 +24,8 @@ u64 l1_memory_pages(u64 ram_bytes);
 unsigned l1_regions(const struct l1_region **regions);
 
 extern u64 eptp01;
+extern u64 ept01_evictions; /* how often EPT01 was cleared for want of tables */
+u64 ept01_tables(void);
 
 /* Pointer to L1's RAM at an L1-physical range within one page; NULL if any of it is not RAM. */
 void *l1_pointer(u64 address10, u64 size);

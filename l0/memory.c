@@ -37,6 +37,11 @@ u64 pool_free_pages(void)
 	return (pool_end - pool_next) / PAGE_SIZE;
 }
 
+void *pool_free_start(void)
+{
+	return (void *)pool_next;
+}
+
 void *pool_allocate(u64 pages)
 {
 	void *start = (void *)pool_next;

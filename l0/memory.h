@@ -21,6 +21,7 @@ void memory_init(const struct boot_info *boot, u64 size);
 /* Zeroed pages of the pool, on end; never given back. Panics when the pool is too small: its size is L0's own doing. */
 void *pool_allocate(u64 pages);
 u64 pool_free_pages(void);
+void *pool_free_start(void);
 
 /* Between L0's virtual addresses and host physical ones; home addresses only. */
 u64 home_physical(const void *address);

@@ -50,6 +50,7 @@ struct nested {
 	bool vmxon;
 	u64 vmxon_pointer;
 	struct vmcs_slot *current; /* NULL: no current VMCS */
+	bool entering; /* the next entry of L2 is one that L1 asked for, not L2 going on after an exit of L0's */
 	struct vmcs_slot *slots;
 	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
 	u64 clock;
@@ -103,6 +104,12 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 void nested_enter(struct cpu *cpu, bool launch);
 /* The CPU, which was to say so, finds nothing wrong with the guest state in vmcs02. */
 void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot);
+/*
+ * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1
+ * runs next and has had VMfail itself or, if L2 was under way already, the exit that says the same.
+ * SDM "VM-Execution Control Fields".
+ */
+bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);

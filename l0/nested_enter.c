@@ -55,13 +55,19 @@ static void plan_exit_state(struct vmcs_slot *slot)
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
+static bool uses_tpr_threshold(const struct vmcs_slot *slot)
+{
+	u32 proc2 = controls12(slot, CONTROLS_proc2);
+
+	return controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow &&
+	       !(proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery));
+}
+
 static bool tpr_threshold_holds(const struct vmcs_slot *slot)
 {
-	u32 proc = controls12(slot, CONTROLS_proc), proc2 = controls12(slot, CONTROLS_proc2);
 	u8 tpr;
 
-	if (!(proc & PROC_use_tpr_shadow) ||
-	    proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery))
+	if (!uses_tpr_threshold(slot))
 		return true;
 	l1_read(field12(slot, F_virtual_apic_address) + VIRTUAL_APIC_TPR, &tpr, sizeof(tpr));
 	return (field12(slot, F_tpr_threshold) & 0xf) <= (u64)tpr >> 4;
@@ -236,6 +242,7 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER))
 		vmwrite(ENC_vm_instruction_error, field12(slot, F_vm_instruction_error));
 	field_set_clear(&slot->vmcs12.dirty);
+	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
 	cpu->launch = !slot->launched02;
 }
@@ -255,10 +262,9 @@ static void try_guest_state(struct vmcs_slot *slot)
 
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	u32 failed;
+	u32 count = (u32)field12(slot, F_vm_entry_msr_load_count), failed;
 
-	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
-			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
+	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address), count, &failed))
 		return;
 	stats_reflected(&cpu->stats);
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
@@ -297,3 +303,20 @@ void nested_enter(struct cpu *cpu, bool launch)
 	}
 }
 
+
+bool nested_entry_refused(struct cpu *cpu)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (vmread(ENC_vm_instruction_error) != VMERR_entry_invalid_control_fields || !uses_tpr_threshold(slot))
+		return false;
+	if (!cpu->nested.entering) {
+		nested_reflect(cpu, REASON_tpr_below_threshold, 0);
+		return true;
+	}
+	load_vmcs01(cpu);
+	cpu->level = LEVEL_1;
+	cpu->launch = false;
+	nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_invalid_control_fields);
+	return true;
+}

@@ -102,6 +102,7 @@ void nested_reflect_event(struct cpu *cpu, u64 information)
 void nested_resume(struct cpu *cpu, u64 qualification)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
+	cpu->nested.entering = false;
 	ept_violation_resume(qualification);
 	if (slot->ept02 && slot->ept02->invalidate)
 		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
@@ -240,6 +241,7 @@ static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
 	} else {
 		u64 cr2 = read_cr2();
 
+		cpu->nested.entering = false;
 		handle_for_l1(cpu, reason);
 		if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
 			fault_of_l2(cpu, cr2);

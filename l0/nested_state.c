@@ -10,6 +10,8 @@
 
 static u64 ept02_table_pages(u64 ram_bytes)
 {
+	if (options.ept02_tables)
+		return options.ept02_tables + options.ept02_slots;
 	/* Enough to map all of L1's memory once in 4 KiB pages, and what every EPT02 needs to be there at all. */
 	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 256;
 }
@@ -29,6 +31,8 @@ u64 nested_memory_pages(u64 ram_bytes)
 {
 	u64 tables = ept02_table_pages(ram_bytes);
 
+	if (options.ept02_tables && options.ept02_tables < EPT_TABLES_MIN)
+		l0_refuse("ept02_tables=%u is too few, %u is the least", options.ept02_tables, EPT_TABLES_MIN);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
 	       slots_wanted() * PAGES_PER_SLOT;
 }

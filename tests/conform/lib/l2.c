@@ -217,8 +217,17 @@ static void unblock_nmis(void)
 
 void vmcs_make(const u8 *code)
 {
-	u64 region = (u64)vmx_region(REGION_A);
+	vmcs_make_in((u64)vmx_region(REGION_A), code);
+}
 
+void l2_resumes(bool resumes)
+{
+	launched = resumes;
+}
+
+
+void vmcs_make_in(u64 region, const u8 *code)
+{
 	if (vmclear(region) != VMX_SUCCEED || vmptrld(region) != VMX_SUCCEED)
 		give_up("no VMCS can be made current");
 	launched = false;
@@ -260,7 +269,7 @@ struct l2_exit l2_enter(void)
 	return exit;
 }
 
-static const char *reason_name(u32 reason)
+const char *reason_name(u32 reason)
 {
 	static const char *const names[EXIT_REASONS] = {
 #define R(number, name) [number] = #name,

@@ -51,6 +51,10 @@ void controls_clear(enum control_msr msr, u64 controls);
  * on an EPT of its own and starts at code. Only what must exit does.
  */
 void vmcs_make(const u8 *code);
+/* The same in a region of the caller's, its revision written. */
+void vmcs_make_in(u64 region, const u8 *code);
+/* Whether the VMCS that the caller has made current was launched before. */
+void l2_resumes(bool resumes);
 /* VMLAUNCH, or VMRESUME if it was launched; back at the next exit. */
 struct l2_exit l2_enter(void);
 
@@ -61,6 +65,9 @@ u64 *l2_ept_entry(u64 address);
 u64 *l2_ept_pdpte(u64 address);
 u64 *l2_ept_pml4e(void);
 u64 l2_eptp(void);
+
+/* The name of a basic exit reason, as exit_reasons.def has it. */
+const char *reason_name(u32 reason);
 
 /* All that the SDM defines of an exit, or how the entry failed. */
 void observe_exit(const struct l2_exit *exit);

@@ -8,6 +8,11 @@
 #include "probe.h"
 #include <stdarg.h>
 
+/* Where the boot loader has left its information. */
+extern u32 multiboot_information;
+/* The number behind a word such as "exits=" in the command line, or the standard. */
+u64 command_line_number(const char *word, u64 standard);
+
 /* What each image has: its cases, in order. */
 void group(void);
 
