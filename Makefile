@@ -43,6 +43,9 @@ FEATURE_SRC := $(wildcard tests/features/*.c)
 # The conformance suite: one image for each group, all on the same library.
 CONFORM_SRC := $(wildcard tests/conform/*.c)
 
+# The differential fuzzer: one image on the same library.
+DIFF_SRC := $(wildcard tests/diff/*.c)
+
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
 L0_OBJ := $(call object,obj,$(L0_SRC))
@@ -59,6 +62,7 @@ COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
+DIFF := $(BUILD)/diff/diff.elf
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
@@ -68,7 +72,7 @@ FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC)
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/features/lib tests/conform/lib tests/fuzz
+	tests/host tests/features/lib tests/conform/lib tests/diff tests/fuzz
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -78,7 +82,7 @@ VERSION := $(BUILD)/generated/version.h
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
-.PHONY: coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: coverage-programs conform conform-images diff-image l0 minivisor guests rom images features FORCE
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -88,7 +92,8 @@ rom: $(ROM) $(MKROM)
 images: $(IMAGES) $(BUILD)/images/kludge.bin
 features: $(FEATURES)
 conform-images: $(CONFORM)
-tests: $(HOST_TESTS) images features conform-images
+diff-image: $(DIFF)
+tests: $(HOST_TESTS) images features conform-images diff-image
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 
@@ -143,6 +148,10 @@ $(GUESTS): $(BUILD)/guests/%.bin: $(BUILD)/guests/%.elf
 $(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	@mkdir -p $(@D)
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+
+$(DIFF): $(call object,obj,$(DIFF_SRC)) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(filter %.o,$^) $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -1,5 +1,6 @@
 #include "transcript.h"
 #include "machine.h"
+#include "multiboot.h"
 #include "print.h"
 #include "serial.h"
 
@@ -9,8 +10,9 @@
 static char name[NAME_SIZE], line[LINE_SIZE], complaint[LINE_SIZE];
 static size_t line_length;
 static unsigned cases, wrong_cases;
+static const char *command_line = "";
 
-void conform_main(void);
+void conform_main(u32 magic, const struct multiboot_info *info);
 
 void case_begin(const char *format, ...)
 {
@@ -108,12 +110,19 @@ void observe_flags(u64 rflags)
 	observe("flags=%s", text);
 }
 
-void conform_main(void)
+void conform_main(u32 magic, const struct multiboot_info *info)
 {
+	if (magic == MULTIBOOT_BOOT_MAGIC && info->flags & MULTIBOOT_INFO_CMDLINE)
+		command_line = (const char *)(u64)info->cmdline;
 	serial_init(PORT_COM1);
 	print_to_port(PORT_COM1);
 	probe_init();
 	group();
 	print("cases: %u, wrong: %u\n", cases, wrong_cases);
 	machine_verdict(wrong_cases == 0);
+}
+
+const char *image_command_line(void)
+{
+	return command_line;
 }

@@ -11,6 +11,8 @@
 
 /* What each image has: its cases, in order. */
 void group(void);
+/* What the loader gave it. */
+const char *image_command_line(void);
 
 /* Begins the line of a case. The name is GROUP-wide unique. */
 void case_begin(const char *format, ...) PRINTF_LIKE(1, 2);
