@@ -23,6 +23,8 @@ void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_cod
 		(has_error_code ? INTR_ERROR_CODE : 0) | (u64)vector);
 	if (has_error_code)
 		vmwrite(ENC_vm_entry_exception_error_code, error_code);
+	/* SDM "RF (resume) flag": set in what a fault pushes, which an injection takes from the guest's RFLAGS. */
+	vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF);
 }
 
 /* XCR0 is L1's; the CPU itself checks the value. SDM "XSETBV". */
@@ -63,6 +65,9 @@ static void inject_again(u64 vectoring)
 {
 	bool nmi = (vectoring & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
 
+	/* SDM "VM-Entry Controls for Event Injection": no error code in real mode, whatever the exit has reported. */
+	if (!(vmread(ENC_guest_cr0) & CR0_PE))
+		vectoring &= ~INTR_ERROR_CODE;
 	vmwrite(ENC_vm_entry_interruption_information, vectoring & ~INTR_RESERVED_ENTRY);
 	vmwrite(ENC_vm_entry_exception_error_code, vmread(ENC_idt_vectoring_error_code));
 	vmwrite(ENC_vm_entry_instruction_length, vmread(ENC_vm_exit_instruction_length));

@@ -135,7 +135,7 @@ main() {
 	end_of bare $bare_status || ended=no
 	end_of l0 $l0_status || ended=no
 	judge
-	[ -z "$full" ] || diff -U 0 "$folder/bare" "$folder/l0" || :
+	[ -z "$full" ] || diff -U 6 "$folder/bare" "$folder/l0" || :
 	printf 'transcripts: %s/bare and l0\n' "$folder"
 	[ $ended = yes ] && [ "$different" -eq 0 ] && [ "$compared" -eq "$count" ]
 }

@@ -84,7 +84,7 @@ static u64 safe_paging(const struct vm *vm, u64 encoding, u64 old, u64 value)
 	case ENC_guest_cr3:
 		return vm->ept ? value : old | (one_in(2) ? BIT(50) : 0);
 	case ENC_cr0_guest_host_mask:
-		return vm->ept ? value : value | CR0_PAGING;
+		return vmcs_safe_cr0_mask(vm, value);
 	case ENC_cr4_guest_host_mask:
 		return vm->ept ? value : value | CR4_PAGING;
 	case ENC_cr3_target_value_0:
@@ -105,6 +105,7 @@ static u64 safe_value(const struct vm *vm, u64 encoding, u64 old, u64 value)
 	case ENC_primary_processor_based_controls:
 		return vmcs_safe_controls(vm, PROC_CTLS, value);
 	case ENC_secondary_processor_based_controls:
+		value = (value & ~PROC2_unrestricted_guest) | (old & PROC2_unrestricted_guest);
 		return vmcs_safe_controls(vm, PROC2_CTLS, value);
 	case ENC_primary_vm_exit_controls:
 		return vmcs_safe_controls(vm, EXIT_CTLS, value);
@@ -128,7 +129,8 @@ static u64 safe_value(const struct vm *vm, u64 encoding, u64 old, u64 value)
 		/* The emulated CPU does not look at the other bits. */
 		return value & DEBUGCTL_LBR_BTF;
 	case ENC_vmx_preemption_timer_value:
-		return vm->watched && value & 1 ? 0 : WATCHDOG_TICKS;
+		/* Nothing else: the emulated CPU may execute a few instructions before a timer of 0 expires. */
+		return WATCHDOG_TICKS;
 	case ENC_guest_activity_state:
 		return safe_activity(vm, value);
 	case ENC_vmcs_link_pointer:
@@ -193,11 +195,11 @@ static void set_field(const struct vmcs_field *field, u64 value)
 	if (undo_count < UNDO_MAX)
 		undo[undo_count++] = (struct undo){ field, read_or_zero(field->encoding) };
 	outcome = vmwrite_checked(field->encoding, value);
-	tell("  %s := %lx", field->name, value);
+	tell("  %s := %lx\n", field->name, value);
 	note("outcome", outcome);
 	if (outcome == VMX_FAIL_VALID)
 		note("error", vmread(ENC_vm_instruction_error));
-	tell("\n");
+
 }
 
 static const struct vmcs_field *field_of(u16 encoding)
@@ -228,7 +230,8 @@ static void change_host(void)
 	case 1:
 	case 2:
 		field = free[random_below(ARRAY_SIZE(free))];
-		set_field(field_of((u16)field), random_odd(64));
+		/* The emulated CPU keeps 16 bits of IA32_SYSENTER_CS. */
+		set_field(field_of((u16)field), random_odd(field == ENC_host_ia32_sysenter_cs ? 16 : 64));
 		break;
 	default:
 		/* Not canonical, or a reserved bit. */
@@ -287,7 +290,7 @@ void vmcs_inject(const struct vm *vm)
 
 void vmcs_note(void)
 {
-	tell("\n ");
+	
 	for (unsigned i = 0; i < vmcs_field_count; i++) {
 		u64 value = 0;
 

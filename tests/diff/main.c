@@ -67,9 +67,9 @@ static bool run_guests(unsigned count)
 static void note_end(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		tell("vm %u at the end:", i);
+		tell("vm %u at the end\n", i);
 		vm_note_end(&vms[i]);
-		tell("\n");
+
 	}
 }
 
@@ -81,6 +81,7 @@ static void run_case(u64 seed, u64 number, bool in_full)
 	random_start(seed, number);
 	note_start(in_full);
 	step_reset_own_state();
+	vm_start_case();
 	count = one_in(3) ? 1 + (unsigned)random_below(VMS) : 1;
 	for (unsigned i = 0; i < count; i++) {
 		vm_make(&vms[i]);

@@ -22,7 +22,7 @@ void note(const char *name, u64 value)
 {
 	sum = mix(sum, value);
 	if (full)
-		print(" %s=%lx", name, value);
+		print("    %s=%lx\n", name, value);
 }
 
 void note_memory(const char *name, const void *memory, size_t bytes)

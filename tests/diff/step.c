@@ -5,7 +5,6 @@
 #include "random.h"
 #include "vmcs.h"
 
-
 /* ---- what an exit tells ---- */
 
 static void note_event(const char *name, u64 information, u16 error_field)
@@ -28,7 +27,9 @@ static void note_information(const struct l2_exit *exit)
 {
 	const u32 reason = exit->reason & EXIT_REASON_BASIC;
 
-	note("qualification", exit->qualification);
+	/* SDM "Checks on the Guest State Area": in any order, so that of two things that are wrong either may be told. */
+	if (exit->reason != (REASON_entry_failure_guest_state | EXIT_REASON_ENTRY_FAILURE))
+		note("qualification", exit->qualification);
 	if (exit->reason & EXIT_REASON_ENTRY_FAILURE)
 		return;
 	note_event("intr", exit->intr, ENC_vm_exit_interruption_error_code);
@@ -69,7 +70,7 @@ static void note_state(const struct vm *vm, const struct l2_exit *exit)
 	note("activity", vmread(ENC_guest_activity_state));
 	note("blocking", vmread(ENC_guest_interruptibility_state));
 	note("pending", vmread(ENC_guest_pending_debug_exceptions));
-	tell("\n ");
+	
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (i != RSP)
 			note(names[i], vm->registers.gpr[i]);
@@ -95,21 +96,27 @@ static u64 read_dr7(void)
 	return value;
 }
 
-static const u32 own_msrs[] = { MSR_IA32_EFER, MSR_IA32_PAT, MSR_IA32_SYSENTER_CS,
-				MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_IA32_FS_BASE, MSR_IA32_GS_BASE,
-				MSR_IA32_STAR, MSR_IA32_LSTAR, MSR_IA32_CSTAR, MSR_IA32_FMASK,
-				MSR_IA32_KERNEL_GS_BASE, MSR_IA32_TSC_AUX };
+static const struct {
+	const char *name;
+	u32 number;
+} own_msrs[] = {
+#define OWN(msr) { "l1_" #msr, MSR_##msr }
+	OWN(IA32_EFER), OWN(IA32_PAT), OWN(IA32_SYSENTER_CS), OWN(IA32_SYSENTER_ESP), OWN(IA32_SYSENTER_EIP),
+	OWN(IA32_FS_BASE), OWN(IA32_GS_BASE), OWN(IA32_STAR), OWN(IA32_LSTAR), OWN(IA32_CSTAR), OWN(IA32_FMASK),
+	OWN(IA32_KERNEL_GS_BASE), OWN(IA32_TSC_AUX),
+#undef OWN
+};
 
 void step_note_own_state(void)
 {
-	tell("\n ");
+	
 	note("l1_cr0", read_cr0());
 	note("l1_cr2", read_cr2());
 	note("l1_cr4", read_cr4());
 	note("l1_dr6", read_dr6());
 	note("l1_dr7", read_dr7());
 	for (unsigned i = 0; i < ARRAY_SIZE(own_msrs); i++)
-		note("l1_msr", rdmsr(own_msrs[i]));
+		note(own_msrs[i].name, rdmsr(own_msrs[i].number));
 }
 
 static void reset_debug_registers(void)
@@ -126,7 +133,7 @@ void step_reset_own_state(void)
 	write_cr0((read_cr0() | CR0_ET) & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM));
 	write_cr2(0);
 	for (unsigned i = 0; i < ARRAY_SIZE(own_msrs); i++)
-		wrmsr(own_msrs[i], 0 == i ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 1 == i ? PAT_RESET : 0);
+		wrmsr(own_msrs[i].number, 0 == i ? EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE : 1 == i ? PAT_RESET : 0);
 	wrmsr(MSR_IA32_STAR, (u64)SEL_CODE64 << 32 | (u64)SEL_CODE32 << 48);
 	wrmsr(MSR_IA32_LSTAR, handler);
 	wrmsr(MSR_IA32_CSTAR, handler);
@@ -148,10 +155,10 @@ struct step_end step_enter(struct vm *vm)
 	struct step_end end = { .outcome = exit.outcome, .reason = exit.reason, .cut = is_cut(&exit, ticks) };
 
 	vm->launched = vm->launched || (exit.outcome == VMX_SUCCEED && !(exit.reason & EXIT_REASON_ENTRY_FAILURE));
-	tell("%s of vm %u:", launched ? "VMRESUME" : "VMLAUNCH", vm_number(vm));
+	tell("%s of vm %u\n", launched ? "VMRESUME" : "VMLAUNCH", vm_number(vm));
 	note("outcome", exit.outcome);
 	if (end.cut) {
-		tell(" cut by the watchdog\n");
+		tell("  cut by the watchdog\n");
 		return end;
 	}
 	if (exit.outcome == VMX_SUCCEED) {
@@ -163,7 +170,7 @@ struct step_end step_enter(struct vm *vm)
 		note("error", exit.error);
 	}
 	step_note_own_state();
-	tell("\n");
+
 	return end;
 }
 
@@ -306,7 +313,7 @@ void step_prepare(struct vm *vm)
 	vmcs_changes_begin();
 	change_something(vm);
 	vmcs_note();
-	tell("\n");
+
 }
 
 static void answer_exit(struct vm *vm, const struct step_end *end)

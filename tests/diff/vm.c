@@ -110,6 +110,8 @@ static void make_ept(struct vm *vm)
 	own->ept[3][PAGE_CODE] &= ~EPT_WRITE;
 	own->ept[3][PAGE_HANDLERS] &= ~EPT_WRITE;
 	own->ept[2][1] = (u64)large_page() | EPT_RWX | EPT_LARGE | MEMORY_WB << EPT_MEMORY_TYPE_SHIFT;
+	if (invept(INVEPT_global, 0) != VMX_SUCCEED)
+		give_up("INVEPT failed");
 }
 
 /* What one of the other views shows. */
@@ -252,6 +254,12 @@ static void choose(struct vm *vm)
 	vm->ring = vm->mode == VM_V8086 || (vm_is_paged(vm) && one_in(4)) ? 3 : 0;
 	vm->watched = !one_in(4);
 	vm->physical = vm->ept ? 0 : (u64)memory_of(vm)->pages;
+}
+
+void vm_start_case(void)
+{
+	memset(large_page(), 0, PAGE_SIZE);
+	memset(vms, 0, sizeof(vms));
 }
 
 void vm_make(struct vm *vm)

@@ -72,6 +72,8 @@ bool vm_is_paged(const struct vm *vm);
 unsigned vm_code_bits(const struct vm *vm);
 u64 vm_capabilities(void);
 
+/* Memory that all guests of a case share. */
+void vm_start_case(void);
 /* A random guest: its memory, its tables, and a valid VMCS, which becomes current. */
 void vm_make(struct vm *vm);
 /* Goes on with the next piece of the program in a state that is as good as at first. */

@@ -153,7 +153,7 @@ static void set_other_controls(const struct vm *vm)
 	/* No pause loop is that long, and none ends by a gap. */
 	set_if_there(ENC_ple_window, ~0u);
 	set_if_there(ENC_ple_gap, ~0u);
-	vmwrite(ENC_vmx_preemption_timer_value, one_in(16) ? 0 : WATCHDOG_TICKS);
+	vmwrite(ENC_vmx_preemption_timer_value, WATCHDOG_TICKS);
 }
 
 static void set_host_state(void)
@@ -222,6 +222,14 @@ static void set_segments(const struct vm *vm)
 #define CR0_HARMLESS (CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_AM | CR0_NW | BIT(6) | BITS(63, 32))
 #define CR4_HARMLESS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_MCE | CR4_UMIP | CR4_VMXE | BIT(15) | BITS(63, 24))
 
+/* The emulated CPU lets a guest that is not unrestricted leave paging by a MOV to CR0. */
+u64 vmcs_safe_cr0_mask(const struct vm *vm, u64 mask)
+{
+	if (!vm->ept)
+		return mask | CR0_PAGING;
+	return vmread(ENC_secondary_processor_based_controls) & PROC2_unrestricted_guest ? mask : mask | CR0_PE | CR0_PG;
+}
+
 static void set_control_registers(const struct vm *vm)
 {
 	u64 cr0 = (rdmsr(MSR_IA32_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG)) | CR0_NE | CR0_ET | CR0_WP;
@@ -238,7 +246,7 @@ static void set_control_registers(const struct vm *vm)
 	vmwrite(ENC_guest_cr0, cr0);
 	vmwrite(ENC_guest_cr4, cr4);
 	vmwrite(ENC_guest_cr3, vm->physical + VM_ADDRESS(PAGE_TABLES));
-	vmwrite(ENC_cr0_guest_host_mask, vm->ept ? mask0 : mask0 | CR0_PAGING);
+	vmwrite(ENC_cr0_guest_host_mask, vmcs_safe_cr0_mask(vm, mask0));
 	vmwrite(ENC_cr4_guest_host_mask, vm->ept ? mask4 : mask4 | CR4_PAGING);
 	vmwrite(ENC_cr0_read_shadow, cr0 ^ (one_in(2) ? 0 : random_odd(32)));
 	vmwrite(ENC_cr4_read_shadow, cr4 ^ (one_in(2) ? 0 : random_odd(24)));

@@ -33,6 +33,9 @@ void vmcs_reset_guest(struct vm *vm);
 /* What of a group of controls keeps L2 from doing harm and from running for ever, and leaves out what L0 does. */
 u64 vmcs_safe_controls(const struct vm *vm, enum control_msr msr, u64 value);
 
+/* A CR0 guest/host mask that leaves L2 the bits alone that it may not change. */
+u64 vmcs_safe_cr0_mask(const struct vm *vm, u64 mask);
+
 /* Changes a random field of the current VMCS to a random value, more often than not one at a border. */
 void vmcs_change(const struct vm *vm);
 /* Takes back what vmcs_change() and vmcs_inject() have done since the beginning. */
