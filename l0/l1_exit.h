@@ -64,6 +64,8 @@ void l1_wrmsr_exit(struct cpu *cpu);
 /* RDMSR and WRMSR as L1 would execute them; false where it would get #GP. */
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
+/* Is it L0 that answers L1's WRMSR of it? */
+bool l1_wrmsr_is_trapped(u32 msr);
 void l1_cr_exit(struct cpu *cpu);
 /* The value that the MOV to a control register at hand writes, whoever executes it. */
 u64 cr_mov_source(const struct cpu *cpu, u64 qualification);

@@ -103,6 +103,14 @@ static bool write_apic_base(u64 value)
 	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
 }
 
+bool l1_wrmsr_is_trapped(u32 msr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
+		if (msr >= trapped[i].first && msr <= trapped[i].last)
+			return trapped[i].write;
+	return false;
+}
+
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 {
 	if (msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST)

@@ -74,19 +74,56 @@ static u32 list_limit(const struct cpu *cpu)
 	return (u32)(((misc & VMX_MISC_MSR_LIST) >> VMX_MISC_MSR_LIST_SHIFT) + 1) * VMX_MISC_MSR_LIST_UNIT;
 }
 
-bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
+bool msr_list_load(struct cpu *cpu, u64 address10, u32 count)
 {
 	for (u32 i = 0; i < count; i++) {
 		struct vmx_msr_entry entry;
 
 		l1_read(address10 + i * sizeof(entry), &entry, sizeof(entry));
-		if (i >= list_limit(cpu) || !load_one(cpu, &entry)) {
-			if (failed)
-				*failed = i + 1;
+		if (i >= list_limit(cpu) || !load_one(cpu, &entry))
 			return false;
-		}
 	}
 	return true;
+}
+
+/* An entry that the CPU refuses, whatever its value. */
+static const struct vmx_msr_entry refused = { .index = MSR_IA32_FS_BASE };
+
+/* What the CPU loads in place of an entry of L1's. kernel_gs_base is what that MSR will be by then. */
+static struct vmx_msr_entry entry_for_cpu(struct cpu *cpu, const struct vmx_msr_entry *entry, u64 *kernel_gs_base)
+{
+	enum vmcs_encoding field;
+
+	if (!loadable(entry))
+		return refused;
+	if (field_of(entry->index, &field))
+		return value_fits(entry->index, entry->value, vmread(field)) ? *entry : refused;
+	if (l1_wrmsr_is_trapped(entry->index)) {
+		if (!l1_wrmsr(cpu, entry->index, entry->value))
+			return refused;
+		/* L0 has done it; the entries behind it keep their places. */
+		return (struct vmx_msr_entry){ .index = MSR_IA32_KERNEL_GS_BASE, .value = *kernel_gs_base };
+	}
+	if (entry->index == MSR_IA32_KERNEL_GS_BASE)
+		*kernel_gs_base = entry->value;
+	return *entry;
+}
+
+u32 msr_list_for_cpu(struct cpu *cpu, u64 address10, u32 count, struct vmx_msr_entry *list)
+{
+	u64 kernel_gs_base = rdmsr(MSR_IA32_KERNEL_GS_BASE);
+	u32 limit = list_limit(cpu);
+
+	for (u32 i = 0; i < count && i < limit; i++) {
+		struct vmx_msr_entry entry;
+
+		l1_read(address10 + i * sizeof(entry), &entry, sizeof(entry));
+		list[i] = entry_for_cpu(cpu, &entry, &kernel_gs_base);
+	}
+	if (count <= limit)
+		return count;
+	list[limit - 1] = refused;
+	return limit;
 }
 
 void msr_list_store(struct cpu *cpu, u64 address10, u32 count)

@@ -29,6 +29,7 @@ struct vmcs_slot {
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
+	bool loads_msrs02; /* until the next exit of L2 */
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
@@ -46,6 +47,7 @@ struct nested {
 	struct vmcs_slot *slots;
 	unsigned slot_count;
 	u64 clock;
+	struct vmx_msr_entry *entry_msrs; /* L1's VM-entry MSR-load list as the CPU gets it */
 	struct vmx_capabilities caps12;
 	struct ept_features features12;
 	struct ept02_cache ept02;
@@ -57,6 +59,9 @@ struct nested {
 };
 
 struct cpu;
+
+/* The longest list that IA32_VMX_MISC can recommend. */
+#define MSR_LIST_PAGES (8 * VMX_MISC_MSR_LIST_UNIT * sizeof(struct vmx_msr_entry) / PAGE_SIZE)
 
 #define VPID01 1
 #define VPID02_FIRST 2

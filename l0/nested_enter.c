@@ -233,14 +233,17 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	cpu->launch = !slot->launched02;
 }
 
-static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
+/* The CPU loads L1's list at this entry, not at those that L0 makes on its own. */
+static void set_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	u32 failed;
+	u32 count = (u32)field12(slot, F_vm_entry_msr_load_count);
 
-	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
-			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
+	if (LIKELY(!count))
 		return;
-	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+	slot->loads_msrs02 = true;
+	vmwrite(ENC_vm_entry_msr_load_address, home_physical(cpu->nested.entry_msrs));
+	vmwrite(ENC_vm_entry_msr_load_count, msr_list_for_cpu(cpu, field12(slot, F_vm_entry_msr_load_address), count,
+							      cpu->nested.entry_msrs));
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
@@ -263,7 +266,7 @@ void nested_enter(struct cpu *cpu, bool launch)
 			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
 		} else {
 			switch_to_l2(cpu, slot);
-			load_entry_msrs(cpu, slot);
+			set_entry_msrs(cpu, slot);
 		}
 	}
 }

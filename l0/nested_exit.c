@@ -208,6 +208,10 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 	struct vmcs_slot *slot = cpu->nested.current;
 	u32 reason = full_reason & EXIT_REASON_BASIC;
 
+	if (UNLIKELY(slot->loads_msrs02)) {
+		slot->loads_msrs02 = false;
+		vmwrite(ENC_vm_entry_msr_load_count, 0);
+	}
 	if (UNLIKELY(reason >= EXIT_REASONS))
 		exit_unexpected(cpu, "a reason that L0 does not know");
 	if (UNLIKELY(full_reason & EXIT_REASON_ENTRY_FAILURE)) {

@@ -23,7 +23,7 @@ u64 nested_memory_pages(u64 ram_bytes)
 	u64 tables = ept02_table_pages(ram_bytes);
 
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       options.vmcs02_slots * PAGES_PER_SLOT;
+	       options.vmcs02_slots * PAGES_PER_SLOT + MSR_LIST_PAGES;
 }
 
 static void init_slot(struct vmcs_slot *slot)
@@ -60,6 +60,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
+	nested->entry_msrs = pool_allocate(MSR_LIST_PAGES);
 	nested->slot_count = options.vmcs02_slots;
 	for (unsigned i = 0; i < nested->slot_count; i++)
 		init_slot(&nested->slots[i]);
@@ -144,7 +145,7 @@ static void renew_vmcs02(struct vmcs_slot *slot)
 
 	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
-	slot->launched02 = slot->prepared02 = slot->checked = false;
+	slot->launched02 = slot->prepared02 = slot->checked = slot->loads_msrs02 = false;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
 	init_input(slot);

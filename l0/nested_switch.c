@@ -30,19 +30,25 @@ void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_
 	cpu->level = LEVEL_1;
 	cpu->launch = false;
 	if (!msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address),
-			   (u32)field12(slot, F_vm_exit_msr_load_count), NULL))
+			   (u32)field12(slot, F_vm_exit_msr_load_count)))
 		exit_unexpected(cpu, "VMX abort: L1's VM-exit MSR-load list cannot be loaded");
 }
 
+/*
+ * SDM "VM-Entry Failures During or After Loading Guest State": the processor state is loaded as at an exit. By the time
+ * that an MSR cannot be loaded, the guest state has been, and an exit leaves what it does not load.
+ */
 void fail_entry(struct cpu *cpu, struct vmcs_slot *slot, u32 reason, u64 qualification)
 {
 	struct left_by_l2 left;
 
-	load_vmcs01(cpu);
+	if (reason != REASON_entry_failure_msr_loading)
+		load_vmcs01(cpu);
 	left = (struct left_by_l2){
 		.efer = vmread(ENC_guest_ia32_efer), .pat = vmread(ENC_guest_ia32_pat),
-		.nmi_blocked = vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_nmi,
 	};
+	load_vmcs01(cpu);
+	left.nmi_blocked = vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_nmi;
 	vmcs12_learn(&slot->vmcs12, F_exit_reason, reason | EXIT_REASON_ENTRY_FAILURE);
 	vmcs12_learn(&slot->vmcs12, F_exit_qualification, qualification);
 	switch_to_l1(cpu, slot, &left);

@@ -9,14 +9,17 @@
 #define BEYOND_WIDTH_FIRST 40
 #define DEBUGCTL_LBR_BTF 3u
 
-/* SDM "Saving Non-Register State": the PDPTEs are not defined unless L2 uses PAE paging; the timer's value is time. */
-#define IS_TIME_OR_PDPTE(encoding) \
-	((encoding) == ENC_vmx_preemption_timer_value || \
+/*
+ * SDM "Saving Non-Register State": the PDPTEs are not defined unless L2 uses PAE paging; the timer's value is time. The
+ * emulated CPU writes the EPTP index at each EPTP switching, not only where #VE is enabled.
+ */
+#define IS_INCOMPARABLE(encoding) \
+	((encoding) == ENC_vmx_preemption_timer_value || (encoding) == ENC_eptp_index || \
 	 ((encoding) >= ENC_guest_pdpte0 && (encoding) <= ENC_guest_pdpte3))
 enum field_use { USE_COPY, USE_MERGE, USE_HOST, USE_EMUL, USE_EXIT, USE_NONE };
 const struct vmcs_field vmcs_fields[] = {
 #define F(name, encoding, use, hot) \
-	{ #name, encoding, USE_##use != USE_EXIT && USE_##use != USE_NONE && !IS_TIME_OR_PDPTE(encoding) },
+	{ #name, encoding, USE_##use != USE_EXIT && USE_##use != USE_NONE && !IS_INCOMPARABLE(encoding) },
 #include "vmcs_fields.def"
 #undef F
 };
