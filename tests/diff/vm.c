@@ -295,6 +295,8 @@ void vm_next_piece(struct vm *vm)
 void vm_note_end(const struct vm *vm)
 {
 	struct vm_memory *own = memory_of(vm);
+	struct virtualization_exception_information *information =
+		(struct virtualization_exception_information *)own->control[CONTROL_VE_INFORMATION];
 
 	if (one_in(4) && vmclear((u64)own->region) != VMX_SUCCEED)
 		give_up("VMCLEAR failed");
@@ -303,6 +305,8 @@ void vm_note_end(const struct vm *vm)
 	note_memory("memory", own->pages, sizeof(own->pages));
 	for (unsigned i = 0; i < ARRAY_SIZE(own->ept); i++)
 		note_memory("ept12", own->ept[i], VM_LINEAR_PAGES * sizeof(u64));
+	/* The emulated CPU takes it from whichever VMCS it last loaded it of. */
+	information->eptp_index = 0;
 	note_memory("control", own->control, sizeof(own->control));
 	note_memory("large", large_page(), PAGE_SIZE);
 }
