@@ -128,6 +128,9 @@ static u64 safe_value(const struct vm *vm, u64 encoding, u64 old, u64 value)
 		return one_in(8) ? safe_address(old, 0) : old ^ (value & 0xfff & ~EPTP_SHADOW_STACK);
 	case ENC_tsc_offset:
 		return value << TSC_OFFSET_SHIFT;
+	case ENC_guest_rflags:
+		/* As in program.c: no single steps. */
+		return value & ~RFLAGS_TF;
 	case ENC_guest_ia32_debugctl:
 		/* The emulated CPU does not look at the other bits. */
 		return value & DEBUGCTL_LBR_BTF;
