@@ -11,10 +11,12 @@
 
 /*
  * SDM "Saving Non-Register State": the PDPTEs are not defined unless L2 uses PAE paging; the timer's value is time. The
- * emulated CPU writes the EPTP index at each EPTP switching, not only where #VE is enabled.
+ * emulated CPU writes the EPTP index at each EPTP switching, not only where #VE is enabled, and never saves
+ * IA32_DEBUGCTL.
  */
 #define IS_INCOMPARABLE(encoding) \
 	((encoding) == ENC_vmx_preemption_timer_value || (encoding) == ENC_eptp_index || \
+	 (encoding) == ENC_guest_ia32_debugctl || \
 	 ((encoding) >= ENC_guest_pdpte0 && (encoding) <= ENC_guest_pdpte3))
 enum field_use { USE_COPY, USE_MERGE, USE_HOST, USE_EMUL, USE_EXIT, USE_NONE };
 const struct vmcs_field vmcs_fields[] = {
@@ -160,6 +162,7 @@ static bool is_changeable(const struct vmcs_field *field)
 	/* What a virtual interrupt's delivery reports is beyond the emulated CPU. */
 	case ENC_guest_interrupt_status:
 		return false;
+	case ENC_guest_ia32_debugctl:
 	case ENC_vmx_preemption_timer_value:
 		return true;
 	default:

@@ -227,7 +227,9 @@ u64 vmcs_safe_cr0_mask(const struct vm *vm, u64 mask)
 {
 	if (!vm->ept)
 		return mask | CR0_PAGING;
-	return vmread(ENC_secondary_processor_based_controls) & PROC2_unrestricted_guest ? mask : mask | CR0_PE | CR0_PG;
+	if (vmread(ENC_secondary_processor_based_controls) & PROC2_unrestricted_guest)
+		return mask;
+	return mask | CR0_PE | CR0_PG;
 }
 
 static void set_control_registers(const struct vm *vm)
