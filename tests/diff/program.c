@@ -262,11 +262,13 @@ static void item_far_return(struct writer *w)
 {
 	static const u8 selectors[] = { SEL_CODE64, SEL_CODE32, SEL_CODE16, SEL_USER_CODE64, SEL_USER_CODE32, SEL_DATA,
 					0x50, 0x78 };
-	u64 selector = w->vm->mode == VM_REAL || w->vm->mode == VM_V8086 ? 0 :
-		       one_in(2)					     ? (w->vm->mode == VM_64 ? SEL_CODE64 : SEL_CODE32) :
-							 selectors[random_below(ARRAY_SIZE(selectors))];
+	u64 selector = w->vm->mode == VM_64 ? SEL_CODE64 : SEL_CODE32;
 	unsigned immediate = w->bits == 16 ? 2 : 4;
 
+	if (w->vm->mode == VM_REAL || w->vm->mode == VM_V8086)
+		selector = 0;
+	else if (one_in(2))
+		selector = selectors[random_below(ARRAY_SIZE(selectors))];
 	put(w, 0x6a, 1);
 	put(w, selector | w->vm->ring, 1);
 	put(w, 0x68, 1);
@@ -312,7 +314,8 @@ static void item_divide(struct writer *w)
 }
 
 /*
- * Bytes that make no jump, whatever they are taken for: no opcode of one, and none of what reads time or a random number, nor POPF.
+ * Bytes that make no jump, whatever they are taken for: no opcode of one, none of what reads time or a random number,
+ * nor POPF.
  */
 static bool is_jump_or_time(u8 byte)
 {
@@ -341,7 +344,8 @@ static void item_bytes(struct writer *w)
 /* The first of them always run straight on, the others where a watchdog ends what does not. */
 static void (*const items[])(struct writer *) = {
 	item_control_register, item_control_register, item_machine_status, item_msr, item_msr, item_port, item_port,
-	item_plain, item_plain, item_plain, item_plain, item_memory, item_memory, item_memory, item_memory, item_blocking,
+	item_plain, item_plain, item_plain, item_plain, item_memory, item_memory, item_memory, item_memory,
+	item_blocking,
 	item_software_interrupt, item_time, item_divide, item_vmfunc,
 	item_debug_register, item_descriptor_table, item_far_return, item_flags, item_bytes, item_bytes,
 };
@@ -355,10 +359,11 @@ static void make_piece(struct vm *vm, unsigned number)
 			    .bits = vm_code_bits(vm), .vm = vm };
 	u8 *end = w.at + PIECE_SIZE;
 	unsigned count = 1 + (unsigned)random_below(4);
+	const u64 kinds = vm->watched ? ARRAY_SIZE(items) : ITEMS_STRAIGHT;
 
 	memset(w.at, INT3, PIECE_SIZE);
 	while (count-- && w.at + ITEM_SIZE + VMCALL_SIZE < end)
-		items[random_below(vm->watched ? ARRAY_SIZE(items) : ITEMS_STRAIGHT)](&w);
+		items[random_below(kinds)](&w);
 	put_bytes(&w, 0x0f01c1);
 }
 

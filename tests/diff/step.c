@@ -27,7 +27,7 @@ static void note_information(const struct l2_exit *exit)
 {
 	const u32 reason = exit->reason & EXIT_REASON_BASIC;
 
-	/* SDM "Checks on the Guest State Area": in any order, so that of two things that are wrong either may be told. */
+	/* SDM "Checks on the Guest State Area": in any order, so that of two things that are wrong either is told. */
 	if (exit->reason != (REASON_entry_failure_guest_state | EXIT_REASON_ENTRY_FAILURE))
 		note("qualification", exit->qualification);
 	if (exit->reason & EXIT_REASON_ENTRY_FAILURE)
