@@ -46,6 +46,9 @@ FEATURE_SRC := $(wildcard tests/features/*.c)
 # The conformance suite: one image for each group, all on the same library.
 CONFORM_SRC := $(wildcard tests/conform/*.c)
 
+# The differential fuzzer: one image on the same library.
+DIFF_SRC := $(wildcard tests/diff/*.c)
+
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
 L0_OBJ := $(call object,obj,$(L0_SRC))
@@ -66,6 +69,7 @@ COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
+DIFF := $(BUILD)/diff/diff.elf
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
@@ -77,7 +81,7 @@ FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC)
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
-	tests/host tests/features/lib tests/conform/lib tests/attack tests/fuzz tests/images/lib
+	tests/host tests/features/lib tests/conform/lib tests/attack tests/diff tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
@@ -95,7 +99,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 .PHONY: kvmrun linux
-.PHONY: attack-image soak-image soak
+.PHONY: attack-image diff-image soak-image soak
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
@@ -107,7 +111,8 @@ features: $(FEATURES)
 conform-images: $(CONFORM)
 attack-image: $(BUILD)/attack.elf
 soak-image: $(BUILD)/soak.elf
-tests: $(HOST_TESTS) images features conform-images attack-image soak-image
+diff-image: $(DIFF)
+tests: $(HOST_TESTS) images features conform-images attack-image diff-image soak-image
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
 kvmrun: $(KVMRUN)
@@ -181,6 +186,10 @@ $(BUILD)/attack.elf: $(ATTACK_OBJ) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/miniviso
 
 $(BUILD)/soak.elf: $(BUILD)/obj/tests/soak/soak.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+
+$(DIFF): $(call object,obj,$(DIFF_SRC)) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(filter %.o,$^) $(BUILD)/lib.a -o $@
 
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -83,6 +83,9 @@ static void inject_again(u64 vectoring)
 {
 	bool nmi = (vectoring & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
 
+	/* SDM "VM-Entry Controls for Event Injection": no error code in real mode, whatever the exit has reported. */
+	if (!(vmread(ENC_guest_cr0) & CR0_PE))
+		vectoring &= ~INTR_ERROR_CODE;
 	vmwrite(ENC_vm_entry_interruption_information, vectoring & ~INTR_RESERVED_ENTRY);
 	vmwrite(ENC_vm_entry_exception_error_code, vmread(ENC_idt_vectoring_error_code));
 	vmwrite(ENC_vm_entry_instruction_length, vmread(ENC_vm_exit_instruction_length));

@@ -247,16 +247,15 @@ u64 l2_stack_top(void)
 	return (u64)stack + sizeof(stack) - 64;
 }
 
-struct l2_exit l2_enter(void)
+struct l2_exit l2_enter_with(struct guest_registers *registers, bool resume)
 {
-	struct l2_exit exit = { .outcome = vmx_enter(&l2, launched) };
+	struct l2_exit exit = { .outcome = vmx_enter(registers, resume) };
 
 	if (exit.outcome == VMX_FAIL_VALID)
 		exit.error = (u32)vmread(ENC_vm_instruction_error);
 	if (exit.outcome != VMX_SUCCEED)
 		return exit;
 	exit.reason = (u32)vmread(ENC_exit_reason);
-	launched = launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
 	exit.qualification = vmread(ENC_exit_qualification);
 	exit.intr = (u32)vmread(ENC_vm_exit_interruption_information);
 	exit.intr_error = (u32)vmread(ENC_vm_exit_interruption_error_code);
@@ -266,6 +265,15 @@ struct l2_exit l2_enter(void)
 	exit.information = (u32)vmread(ENC_vm_exit_instruction_information);
 	exit.rip = vmread(ENC_guest_rip);
 	exit.rflags = vmread(ENC_guest_rflags);
+	return exit;
+}
+
+struct l2_exit l2_enter(void)
+{
+	struct l2_exit exit = l2_enter_with(&l2, launched);
+
+	if (exit.outcome == VMX_SUCCEED)
+		launched = launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
 	return exit;
 }
 
@@ -307,7 +315,7 @@ static bool by_instruction(u32 reason)
 }
 
 /* SDM "Information for VM Exits Due to Instruction Execution": those with a layout of their own. */
-static bool has_information(const struct l2_exit *exit)
+bool l2_exit_has_information(const struct l2_exit *exit)
 {
 	switch (exit->reason) {
 	case REASON_io_instruction:
@@ -333,7 +341,7 @@ static bool has_information(const struct l2_exit *exit)
 	}
 }
 
-static bool has_length(const struct l2_exit *exit)
+bool l2_exit_has_length(const struct l2_exit *exit)
 {
 	const enum interruption_type software = (exit->intr & INTR_TYPE) >> INTR_TYPE_SHIFT;
 
@@ -392,9 +400,9 @@ void observe_exit(const struct l2_exit *exit)
 		return;
 	observe_event("intr", exit->intr, exit->intr_error);
 	observe_event("vectoring", exit->vectoring, exit->vectoring_error);
-	if (has_length(exit))
+	if (l2_exit_has_length(exit))
 		observe("length=%u", exit->length);
-	if (has_information(exit))
+	if (l2_exit_has_information(exit))
 		observe("information=%x", exit->information);
 	observe_addresses(exit);
 	observe_place(exit);

@@ -57,6 +57,11 @@ void vmcs_make_in(u64 region, const u8 *code);
 void l2_resumes(bool resumes);
 /* VMLAUNCH, or VMRESUME if it was launched; back at the next exit. */
 struct l2_exit l2_enter(void);
+/* The same of whichever VMCS is current, with registers of its own: VMRESUME or VMLAUNCH. */
+struct l2_exit l2_enter_with(struct guest_registers *registers, bool resume);
+/* Does the SDM define the instruction length, the instruction information, of that exit? */
+bool l2_exit_has_length(const struct l2_exit *exit);
+bool l2_exit_has_information(const struct l2_exit *exit);
 
 u64 l2_stack_top(void);
 /* The EPT's entry for a 2 MiB page of the low 4 GiB. */

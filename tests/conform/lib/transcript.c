@@ -136,3 +136,4 @@ void conform_main(u32 magic, u32 info)
 	print("cases: %u, wrong: %u\n", cases, wrong_cases);
 	machine_verdict(wrong_cases == 0);
 }
+
