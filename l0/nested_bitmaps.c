@@ -26,10 +26,6 @@ static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 addres
 		memset(slot->merged[page], 0xff, PAGE_SIZE);
 }
 
-/*
- * With more than one CPU the pages are merged at every entry: another CPU may still write through a translation that
- * it cached before EPT01 forbade writing, and L0 does not yet shoot such down.
- */
 static void refresh(struct vmcs_slot *slot, enum merged_page page)
 {
 	u64 address10 = vmcs12_get(&slot->vmcs12, sources[page].address);
@@ -44,7 +40,7 @@ static void refresh(struct vmcs_slot *slot, enum merged_page page)
 	}
 	if (LIKELY(watch->armed && watch->address10 == address10 && !slot->holds01[page]))
 		return;
-	if (options.bitmap_cache && cpu_count == 1 && l1_pointer(address10, PAGE_SIZE))
+	if (options.bitmap_cache && l1_pointer(address10, PAGE_SIZE))
 		watch_arm(watch, address10);
 	merge_page(slot, page, address10);
 	slot->holds01[page] = false;

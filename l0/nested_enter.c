@@ -6,6 +6,7 @@
 #include "msr_list.h"
 #include "nested_switch.h"
 #include "options.h"
+#include "smp.h"
 
 /* Guest state that the CPU saves at an exit and that hypervisors rarely read. */
 #define IS_COLD_GUEST(encoding, use, hot) \
@@ -264,6 +265,8 @@ void nested_enter(struct cpu *cpu, bool launch)
 		} else {
 			switch_to_l2(cpu, slot);
 			load_entry_msrs(cpu, slot);
+			if (cpu->level == LEVEL_2)
+				smp_entering_l2(cpu);
 		}
 	}
 }

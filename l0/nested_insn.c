@@ -2,7 +2,6 @@
 #include "guest_memory.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
-#include "smp.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -139,7 +138,6 @@ void nested_vmxoff_exit(struct cpu *cpu)
 		return;
 	nested_vmxoff(cpu);
 	succeed(cpu);
-	smp_init_unblocked(cpu);
 }
 
 /* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */
