@@ -65,7 +65,7 @@ COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC)
 COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
-FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
+FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
 	tests/host tests/features/lib tests/conform/lib tests/fuzz
