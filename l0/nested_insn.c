@@ -101,11 +101,13 @@ static bool vmxon_permitted(struct cpu *cpu)
 
 static void enter_vmx_operation(struct cpu *cpu, u64 pointer)
 {
+	u64 cr0 = l1_cr0(); /* while PE and PG are L1's own, and not in the read shadow */
+
 	cpu->nested.vmxon = true;
 	cpu->nested.vmxon_pointer = pointer;
 	cpu->nested.current = NULL;
 	vmcs01_update_cr_masks(cpu);
-	l1_set_cr0(l1_cr0());
+	l1_set_cr0(cr0);
 }
 
 void nested_vmxon_exit(struct cpu *cpu)

@@ -1,6 +1,7 @@
 /* Where another CPU wakes up: copied to a page below 1 MiB, it takes the boot CPU's page tables and a stack. */
 #define AP_PAGE 0x9000
 #define CR4_PAE (1 << 5)
+#define CR0_NE_PE ((1 << 5) | 1)
 #define CR0_PG_NE_PE ((1 << 31) | (1 << 5) | 1)
 #define EFER 0xc0000080
 #define EFER_LME (1 << 8)
@@ -24,6 +25,8 @@ ap_code:
 	movl	$EFER_LME, %eax
 	xorl	%edx, %edx
 	wrmsr
+	movl	$CR0_NE_PE, %eax		/* in two steps: L0 sees NE change, and then not PG */
+	movl	%eax, %cr0
 	movl	$CR0_PG_NE_PE, %eax
 	movl	%eax, %cr0
 	ljmpl	$0x08, $HERE(ap_64)
