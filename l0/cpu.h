@@ -64,6 +64,11 @@ struct cpu *current_cpu(void);
 /* What the CPU offers, probed once at start. main.c */
 extern struct vmx_capabilities host_caps;
 
+#define VMX_ENTER(transition) \
+	__asm__ volatile("call " transition : "+D"(cpu), "+S"(rsi) : : \
+			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", \
+			 "cc", "memory")
+
 /*
  * Enter the current VMCS; returns the CPU at its next exit. It saves no register over the guest's: what the compiler
  * needs afterwards it keeps on the stack. An entry that VMfails ends in vmx_entry_failed().
@@ -72,11 +77,18 @@ static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
 {
 	u64 rsi = launch;
 
-	__asm__ volatile("call vmx_transition" : "+D"(cpu), "+S"(rsi) : :
-			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-			 "cc", "memory");
+	VMX_ENTER("vmx_transition");
 	return cpu;
 }
+/* The same, but abandoned if an NMI has asked for attention; see kick.h. */
+static inline struct cpu *vmx_enter_kickable(struct cpu *cpu, bool launch)
+{
+	u64 rsi = launch;
+
+	VMX_ENTER("vmx_transition_kickable");
+	return cpu;
+}
+#undef VMX_ENTER
 NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 rflags);
 void vmx_exit_point(void);
 

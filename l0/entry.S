@@ -17,12 +17,14 @@
 #define CPU_ABANDONED 153
 
 	.text
-	.globl vmx_transition
-vmx_transition:
+	.globl vmx_transition, vmx_transition_kickable
+vmx_transition_kickable:
 	movq	%rsp, CPU_HOST_RSP(%rdi)
 vmx_window_start:
 	cmpb	$0, CPU_ATTENTION(%rdi)
 	jne	vmx_entry_abandoned
+vmx_transition:
+	movq	%rsp, CPU_HOST_RSP(%rdi)
 	movq	%rdi, %rsp
 	rdtsc
 	movl	%eax, CPU_TSC_ENTRY(%rdi)

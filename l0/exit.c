@@ -124,11 +124,14 @@ NORETURN void cpu_run(struct cpu *cpu)
 
 		if (UNLIKELY(cpu->wishes))
 			attend(cpu);
-		if (UNLIKELY(cpu_count > 1))
+		if (UNLIKELY(cpu_count > 1)) {
 			kickable_begin(cpu);
-		cpu = vmx_enter(cpu, cpu->launch);
-		if (UNLIKELY(cpu_count > 1) && !kickable_end(cpu))
-			continue;
+			cpu = vmx_enter_kickable(cpu, cpu->launch);
+			if (!kickable_end(cpu))
+				continue;
+		} else {
+			cpu = vmx_enter(cpu, cpu->launch);
+		}
 		stats_account(cpu);
 		reason = (u32)vmread(ENC_exit_reason);
 		if (cpu->level == LEVEL_1)
