@@ -28,6 +28,13 @@ enum wish {
 	WISH_wait = 16, /* the CPU waits for a SIPI within L0 */
 };
 
+/* A write of L1's to CR0 or CR4 that the CPU is to make, or to refuse; l1_cr.c. */
+struct cr_retry {
+	enum vmcs_encoding real, shadow;
+	u64 old_real, old_shadow;
+	u64 rip, cs_base;
+};
+
 struct cpu {
 	/* The guest's registers and what entry.S keeps; it knows these by offset. RSP is in the VMCS. */
 	u64 gpr[GPRS];
@@ -51,6 +58,7 @@ struct cpu {
 	u64 tsc_offset01;
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
 	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
+	struct cr_retry cr_retry;
 
 	struct nested nested;
 	struct stats stats;

@@ -2,19 +2,29 @@
 #include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "l1_task.h"
 #include "smp.h"
 #include "print.h"
 #include "stats_account.h"
 
 typedef void exit_handler(struct cpu *cpu);
 
+static void exception_or_nmi_exit(struct cpu *cpu)
+{
+	if (exit_is_nmi())
+		l1_nmi_exit(cpu);
+	else
+		l1_exception_exit(cpu);
+}
+
 /* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
-	[REASON_exception_or_nmi] = l1_nmi_exit,
+	[REASON_exception_or_nmi] = exception_or_nmi_exit,
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
 	[REASON_startup_ipi] = l1_sipi_exit,
 	[REASON_nmi_window] = l1_nmi_window_exit,
+	[REASON_task_switch] = l1_task_switch_exit,
 	[REASON_cpuid] = l1_cpuid_exit,
 	[REASON_getsec] = l1_getsec_exit,
 	[REASON_invd] = l1_invd_exit,
@@ -103,6 +113,10 @@ void l1_nmi_exit(struct cpu *cpu)
 
 static void attend(struct cpu *cpu)
 {
+	if (cpu->level == LEVEL_2 && cpu->nested.current->trying) {
+		cpu->attention = false; /* this entry fails at once, and L2 does not run */
+		return;
+	}
 	smp_attend(cpu);
 	if (cpu->wishes & WISH_nmi)
 		pass_on_nmi(cpu);

@@ -7,6 +7,11 @@
 
 /* Give the guest whose VMCS is current an exception at its next entry. */
 void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code);
+/*
+ * The exception just injected came up during the delivery of an event, given as IDT-vectoring information: together
+ * they may be a double fault, or the end of L1.
+ */
+COLD void l1_combine_faults(struct cpu *cpu, u32 event);
 static inline void inject_ud(void)
 {
 	inject_exception(VECTOR_UD, false, 0);
@@ -71,6 +76,7 @@ void l1_wrmsr_exit(struct cpu *cpu);
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
 void l1_cr_exit(struct cpu *cpu);
+void l1_exception_exit(struct cpu *cpu);
 /* The value that the MOV to a control register at hand writes, whoever executes it. */
 u64 cr_mov_source(const struct cpu *cpu, u64 qualification);
 void l1_io_exit(struct cpu *cpu);
@@ -78,6 +84,11 @@ void l1_xsetbv_exit(struct cpu *cpu);
 void l1_invd_exit(struct cpu *cpu);
 void l1_getsec_exit(struct cpu *cpu);
 void l1_triple_fault_exit(struct cpu *cpu);
+/* Of an exit by exception or NMI: is it the latter? */
+static inline bool exit_is_nmi(void)
+{
+	return (vmread(ENC_vm_exit_interruption_information) & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+}
 void l1_nmi_exit(struct cpu *cpu);
 void l1_nmi_window_exit(struct cpu *cpu);
 

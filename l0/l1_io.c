@@ -8,6 +8,8 @@
 #define IO_STRING BIT(4)
 #define IO_REP BIT(5)
 #define IO_PORT(q) ((u16)((q) >> 16))
+/* Of the instruction information: the segment of OUTS. */
+#define IO_SEGMENT(i) ((enum segment)((i) >> 15 & 7))
 
 static void shutdown_byte(struct cpu *cpu, u8 byte)
 {
@@ -83,18 +85,33 @@ static void add_to_register(u64 *gpr, u64 by, u64 mask)
 	*gpr = kept | ((*gpr + by) & mask);
 }
 
+/* Where an element lies; the exit comes before any check of the segment. False if L1 was given a fault instead. */
+static bool string_operand(struct cpu *cpu, u64 qualification, u64 mask, u64 *linear)
+{
+	bool in = qualification & IO_IN;
+	struct vmx_operand operand = {
+		.segment = in ? SEGMENT_es : IO_SEGMENT(vmread(ENC_vm_exit_instruction_information)),
+		.offset = cpu->gpr[in ? GPR_rdi : GPR_rsi] & mask,
+	};
+
+	return l1_operand_address(cpu, &operand, IO_SIZE(qualification), in, linear) &&
+	       guest_probe_linear(cpu, *linear, IO_SIZE(qualification), in);
+}
+
 /* One element of INS or OUTS. */
 static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 {
 	unsigned size = IO_SIZE(qualification);
 	bool in = qualification & IO_IN;
-	u64 linear = vmread(ENC_guest_linear_address);
+	u64 linear;
 	u32 value = 0;
 
-	if (!in && !l1_read_linear(cpu, linear, &value, size))
+	if (!string_operand(cpu, qualification, mask, &linear))
+		return false;
+	if (!in && !guest_read_linear(cpu, linear, &value, size))
 		return false;
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
-	if (in && !l1_write_linear(cpu, linear, &value, size))
+	if (in && !guest_write_linear(cpu, linear, &value, size))
 		return false;
 	add_to_register(&cpu->gpr[in ? GPR_rdi : GPR_rsi],
 			vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size, mask);
@@ -107,8 +124,6 @@ static void string_exit(struct cpu *cpu, u64 qualification)
 	u64 mask = address_mask(), *count = &cpu->gpr[GPR_rcx];
 	bool repeats = qualification & IO_REP;
 
-	if (cpu->level == LEVEL_2)
-		exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
 	if (!(repeats && !(*count & mask))) {
 		if (!string_element(cpu, qualification, mask))
 			return;

@@ -66,13 +66,11 @@ static bool load_one(struct cpu *cpu, const struct vmx_msr_entry *entry)
 	return true;
 }
 
-/* SDM "Miscellaneous Data": a longer list is undefined behaviour. L0 works through no more than this. */
-static u32 list_limit(const struct cpu *cpu)
-{
-	u64 misc = capability(&cpu->nested.caps12, MSR_IA32_VMX_MISC);
-
-	return (u32)(((misc & VMX_MISC_MSR_LIST) >> VMX_MISC_MSR_LIST_SHIFT) + 1) * VMX_MISC_MSR_LIST_UNIT;
-}
+/*
+ * SDM "Miscellaneous Data" leaves the behaviour undefined with more than a few hundred entries. CPUs go on, and so does
+ * L0, but not for ever: what lies beyond counts as an entry that cannot be loaded or stored.
+ */
+#define LIST_LIMIT 65536u
 
 bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 {
@@ -80,7 +78,7 @@ bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 		struct vmx_msr_entry entry;
 
 		l1_read(address10 + i * sizeof(entry), &entry, sizeof(entry));
-		if (i >= list_limit(cpu) || !load_one(cpu, &entry)) {
+		if (i >= LIST_LIMIT || !load_one(cpu, &entry)) {
 			if (failed)
 				*failed = i + 1;
 			return false;
@@ -89,18 +87,32 @@ bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 	return true;
 }
 
-void msr_list_store(struct cpu *cpu, u64 address10, u32 count)
+/* SDM "Saving MSRs": what a list may not name. */
+static bool storable(const struct vmx_msr_entry *entry)
 {
-	for (u32 i = 0; i < count && i < list_limit(cpu); i++) {
-		u64 at = address10 + i * sizeof(struct vmx_msr_entry);
-		enum vmcs_encoding field;
-		struct vmx_msr_entry entry;
+	return entry->reserved == 0 && entry->index != MSR_IA32_SMBASE && entry->index >> 8 != MSR_X2APIC_FIRST >> 8;
+}
 
-		l1_read(at, &entry, sizeof(entry));
-		if (field_of(entry.index, &field))
-			entry.value = vmread(field);
-		else if (!l1_rdmsr(cpu, entry.index, &entry.value))
-			continue;
-		l1_write(at + offsetof(struct vmx_msr_entry, value), &entry.value, sizeof(entry.value));
-	}
+static bool store_one(struct cpu *cpu, u64 at)
+{
+	enum vmcs_encoding field;
+	struct vmx_msr_entry entry;
+
+	l1_read(at, &entry, sizeof(entry));
+	if (!storable(&entry))
+		return false;
+	if (field_of(entry.index, &field))
+		entry.value = vmread(field);
+	else if (!l1_rdmsr(cpu, entry.index, &entry.value))
+		return false;
+	l1_write(at + offsetof(struct vmx_msr_entry, value), &entry.value, sizeof(entry.value));
+	return true;
+}
+
+bool msr_list_store(struct cpu *cpu, u64 address10, u32 count)
+{
+	for (u32 i = 0; i < count; i++)
+		if (i >= LIST_LIMIT || !store_one(cpu, address10 + i * sizeof(struct vmx_msr_entry)))
+			return false;
+	return true;
 }

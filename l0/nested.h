@@ -27,6 +27,7 @@ struct vmcs_slot {
 	u64 vmcs02;  /* host physical */
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
+	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
@@ -89,6 +90,8 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
 void nested_enter(struct cpu *cpu, bool launch);
+/* The CPU, which was to say so, finds nothing wrong with the guest state in vmcs02. */
+void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
@@ -111,6 +114,12 @@ void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
+ * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the
+ * access is an exit to L1, which then runs next, or a #VE.
+ */
+bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10);
 /* The EPTP for vmcs02 as vmcs12 stands, checked before; what was dropped from its tables is gone from the TLB too. */
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);

@@ -1,6 +1,7 @@
 /* Into L2: the checks of L1's VM entry, and vmcs02 brought up to date. */
 #include "host_state12.h"
 #include "guest_memory.h"
+#include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
@@ -83,20 +84,18 @@ static struct entry_verdict check_controls_and_host(struct cpu *cpu, struct vmcs
 
 /*
  * SDM "Checks on Guest Page-Directory-Pointer-Table Entries": without EPT12 they come from memory at the entry, while
- * the CPU, which runs L2 with EPT01, takes them from vmcs02.
+ * the CPU, which runs L2 with EPT01, takes them from vmcs02. What is wrong with them it finds there, in its order.
  */
-static bool load_shadowed_pdptes(struct vmcs_slot *slot)
+static void load_shadowed_pdptes(struct vmcs_slot *slot)
 {
 	u64 pdpte[PDPTES];
 
 	if (controls12(slot, CONTROLS_proc2) & PROC2_enable_ept || !(field12(slot, F_guest_cr0) & CR0_PG) ||
 	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
-		return true;
-	if (!l1_read_pdptes(field12(slot, F_guest_cr3), pdpte))
-		return false;
+		return;
+	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
 	for (unsigned i = 0; i < PDPTES; i++)
 		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
-	return true;
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -122,8 +121,8 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
 			nested_fetch_stale(cpu, slot);
 		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
 	}
-	if (verdict.result == ENTRY_ok && !load_shadowed_pdptes(slot))
-		verdict = (struct entry_verdict){ ENTRY_failure, ENTRY_FAIL_pdpte, F_guest_cr3, "PDPTEs in memory" };
+	if (verdict.result == ENTRY_ok)
+		load_shadowed_pdptes(slot);
 	return verdict;
 }
 
@@ -234,6 +233,19 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	cpu->launch = !slot->launched02;
 }
 
+/*
+ * SDM "VM Entries": L1's list comes behind the checks of guest state, most of which the CPU makes. So the CPU enters
+ * with a list first that it must refuse: only where guest state is valid does it get there.
+ */
+static const struct vmx_msr_entry refused_list[1] __attribute__((aligned(16))) = { { .index = MSR_IA32_FS_BASE } };
+
+static void try_guest_state(struct vmcs_slot *slot)
+{
+	slot->trying = field12(slot, F_vm_entry_msr_load_count) != 0;
+	vmwrite(ENC_vm_entry_msr_load_address, home_physical(refused_list));
+	vmwrite(ENC_vm_entry_msr_load_count, slot->trying ? ARRAY_SIZE(refused_list) : 0);
+}
+
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	u32 failed;
@@ -241,7 +253,17 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
 			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
 		return;
+	stats_reflected(&cpu->stats);
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+}
+
+void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	slot->trying = false;
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	load_entry_msrs(cpu, slot);
+	if (cpu->level == LEVEL_2 && smp_l2_waits())
+		wish(cpu, WISH_wait);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
@@ -264,9 +286,10 @@ void nested_enter(struct cpu *cpu, bool launch)
 			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
 		} else {
 			switch_to_l2(cpu, slot);
-			load_entry_msrs(cpu, slot);
-			if (cpu->level == LEVEL_2)
-				smp_entering_l2(cpu);
+			if (UNLIKELY(smp_l2_waits()))
+				nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
+			else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+				try_guest_state(slot);
 		}
 	}
 }

@@ -213,6 +213,43 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
 }
 
+static void violation_of_reach(struct cpu *cpu, const struct ept02_result *result, u64 address20, u64 linear,
+			       u64 qualification)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+
+	if (result->fill == EPT02_VIOLATION12)
+		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result->rights12));
+	else
+		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
+	vmcs12_learn(vmcs12, F_guest_physical_address, address20);
+	vmcs12_learn(vmcs12, F_guest_linear_address, linear);
+}
+
+bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	struct walk12 walk = { .got_dirty = false };
+	struct ept02_result result;
+
+	*address10 = address20;
+	if (!has_ept12(slot))
+		return true;
+	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access)) {
+		nested_reflect(cpu, REASON_page_modification_log_full, 0);
+		return false;
+	}
+	result = fill(cpu, slot, address20, access, &walk);
+	if (result.fill == EPT02_FILLED) {
+		filled(cpu, slot, &result, address20, walk.got_dirty, 0);
+		*address10 = result.address10;
+		return true;
+	}
+	violation_of_reach(cpu, &result, address20, linear,
+			   access | EPT_VIOLATION_LINEAR_VALID | (itself ? EPT_VIOLATION_LINEAR_TRANSLATED : 0));
+	return false;
+}
+
 /* EPT01 and EPT02 are L0's own and never malformed. */
 void nested_ept_misconfiguration(struct cpu *cpu)
 {

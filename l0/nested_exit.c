@@ -67,8 +67,11 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 
 	save_guest_state(slot);
 	left = left_by_l2(slot, reason);
-	msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), (u32)field12(slot, F_vm_exit_msr_store_count));
-	switch_to_l1(cpu, slot, &left);
+	if (LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address),
+				  (u32)field12(slot, F_vm_exit_msr_store_count))))
+		switch_to_l1(cpu, slot, &left);
+	else
+		vmx_abort(cpu, slot, VMX_ABORT_saving_guest_msrs);
 }
 
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
@@ -186,33 +189,41 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
  * L0 refused what L1 lets pass: the fault is L2's, so by vmcs12's exception bitmap it may be an exit. SDM "Exception
  * Bitmap".
  */
-static void fault_of_l2(struct cpu *cpu)
+static void fault_of_l2(struct cpu *cpu, u64 cr2)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-	u64 event = vmread(ENC_vm_entry_interruption_information);
+	struct exit_event event = {
+		.reason = REASON_exception_or_nmi,
+		.interruption_information = (u32)vmread(ENC_vm_entry_interruption_information),
+		.interruption_error_code = (u32)vmread(ENC_vm_entry_exception_error_code),
+	};
+	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
+	const struct owner_bitmaps none = { NULL, NULL, NULL };
 
-	if (!(event & INTR_VALID) || !(vmcs12_get(vmcs12, F_exception_bitmap) >> (event & INTR_VECTOR) & 1))
+	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;
 	stats_reflected(&cpu->stats);
 	vmwrite(ENC_vm_entry_interruption_information, 0);
-	vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF); /* as a fault saves it */
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
-	vmcs12_learn(vmcs12, F_exit_qualification, 0);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code, 0);
+	vmcs12_learn(vmcs12, F_exit_qualification, page_fault ? read_cr2() : 0);
+	write_cr2(cr2); /* a fault that exits does not reach it */
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event.interruption_information);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code,
+		     event.interruption_information & INTR_ERROR_CODE ? event.interruption_error_code : 0);
 	leave_l2(cpu, REASON_exception_or_nmi);
 }
 
 static void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
-	stats_exit(&cpu->stats, LEVEL_2, reason);
-	stats_reflected(&cpu->stats);
-	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
-}
+	struct vmcs_slot *slot = cpu->nested.current;
 
-static bool is_nmi(void)
-{
-	return (vmread(ENC_vm_exit_interruption_information) & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+	stats_exit(&cpu->stats, LEVEL_2, reason);
+	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
+		nested_guest_state_tried(cpu, slot);
+		return;
+	}
+	stats_reflected(&cpu->stats);
+	fail_entry(cpu, slot, reason, vmread(ENC_exit_qualification));
 }
 
 static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
@@ -222,8 +233,11 @@ static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
 		stats_reflected(&cpu->stats);
 		leave_l2(cpu, reason);
 	} else {
+		u64 cr2 = read_cr2();
+
 		handle_for_l1(cpu, reason);
-		fault_of_l2(cpu);
+		if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
+			fault_of_l2(cpu, cr2);
 	}
 }
 
@@ -245,7 +259,7 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));
 	else if (UNLIKELY(reason == REASON_ept_misconfiguration))
 		nested_ept_misconfiguration(cpu);
-	else if (UNLIKELY(reason == REASON_exception_or_nmi && cpu_count > 1) && is_nmi())
+	else if (UNLIKELY(reason == REASON_exception_or_nmi && cpu_count > 1) && exit_is_nmi())
 		l1_nmi_exit(cpu); /* one that vmcs12 wants is passed on like any other */
 	else if (LIKELY(reason != REASON_vmfunc) || !vmfunc_switch_eptp(cpu))
 		exit_by_owner(cpu, slot, reason);

@@ -53,14 +53,14 @@ static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, voi
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, false, &linear) && l1_read_linear(cpu, linear, to, size);
+	return l1_operand_address(cpu, operand, size, false, &linear) && l1_read_linear(PAGING_supervisor, linear, to, size);
 }
 
 static bool write_operand(struct cpu *cpu, const struct vmx_operand *operand, const void *from, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, true, &linear) && l1_write_linear(cpu, linear, from, size);
+	return l1_operand_address(cpu, operand, size, true, &linear) && l1_write_linear(PAGING_supervisor, linear, from, size);
 }
 
 /* A pointer to a VMCS or VMXON region: page-aligned and within the physical-address width. */

@@ -29,7 +29,8 @@ static u64 header_size(const struct setup_header *header)
 
 bool payload_is_linux(const struct image *image)
 {
-	return image->size >= sizeof(struct boot_params) && header_of(image)->boot_flag == BOOT_FLAG &&
+	return image->size >= offsetof(struct boot_params, edd_mbr_sig_buffer) &&
+	       header_of(image)->boot_flag == BOOT_FLAG &&
 	       header_of(image)->header == HEADER_MAGIC;
 }
 

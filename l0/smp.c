@@ -235,10 +235,9 @@ static void wait_in_hardware(struct cpu *cpu)
 	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
 }
 
-void smp_entering_l2(struct cpu *cpu)
+bool smp_l2_waits(void)
 {
-	if (icr_intercepted && vmread(ENC_guest_activity_state) == ACTIVITY_wait_for_sipi)
-		wish(cpu, WISH_wait);
+	return icr_intercepted && vmread(ENC_guest_activity_state) == ACTIVITY_wait_for_sipi;
 }
 
 void smp_attend(struct cpu *cpu)

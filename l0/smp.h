@@ -20,8 +20,8 @@ void smp_sipi(struct cpu *target, u8 vector);
 
 /* Before an entry, with wishes: look at them; INIT and SIPI are taken. Returns when the CPU has something to run. */
 void smp_attend(struct cpu *cpu);
-/* L2 is about to run: if it only waits for a SIPI, let it wait in L0. */
-void smp_entering_l2(struct cpu *cpu);
+/* Will the L2 whose VMCS is current wait for a SIPI, which it then does in L0 (WISH_wait)? */
+bool smp_l2_waits(void);
 
 /* One lock for all of L0 while it handles an exit: the CPUs share EPT01 and the watches. */
 void shared_lock(void);

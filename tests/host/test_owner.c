@@ -32,7 +32,7 @@ static const struct expectation expected[EXIT_REASONS] = {
 	[24] = L1, [25] = L1, [26] = L1, [27] = L1,
 	[28] = OWN_TEST, [29] = PROC(23), [30] = OWN_TEST, [31] = OWN_TEST,
 	[32] = OWN_TEST, [33] = L1, [34] = L1, [36] = PROC(10),
-	[37] = PROC(27), [39] = PROC(29), [40] = OWN_TEST, [41] = L1,
+	[37] = L1, [39] = PROC(29), [40] = OWN_TEST, [41] = L1,
 	[43] = PROC(21), [44] = PROC2(0), [45] = PROC2(9), [46] = PROC2(2),
 	[47] = PROC2(2), [48] = L0, [49] = L0, [50] = L1,
 	[51] = PROC(12), [52] = PIN(6), [53] = L1, [54] = PROC2(6),

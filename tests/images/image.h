@@ -33,6 +33,10 @@ start:
 	movl $stack_end, %esp
 	jmp main
 
+	IMAGE_CONSOLE
+	.endm
+
+	.macro IMAGE_CONSOLE
 /* Prints the string at ESI and waits until it is out. */
 print:
 	movw $COM1_LINE_CONTROL, %dx

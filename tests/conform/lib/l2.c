@@ -96,6 +96,16 @@ u64 *l2_ept_entry(u64 address)
 	return &ept_pd[address / GIB(1)][address / MIB(2) % EPT_ENTRIES];
 }
 
+u64 *l2_ept_pdpte(u64 address)
+{
+	return &ept_pdpt[address / GIB(1)];
+}
+
+u64 *l2_ept_pml4e(void)
+{
+	return ept_pml4;
+}
+
 u64 l2_eptp(void)
 {
 	return (u64)ept_pml4 | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;
@@ -198,6 +208,13 @@ static void zero_fields(void)
 			vmwrite_checked(fields[i], 0);
 }
 
+/* By IRET: the emulated CPU takes into the next guest that an earlier case ended with NMIs blocked. */
+static void unblock_nmis(void)
+{
+	__asm__ volatile("movq %%rsp, %%rax; pushq %0; pushq %%rax; pushfq; pushq %1; leaq 1f(%%rip), %%rax; "
+			 "pushq %%rax; iretq; 1:" : : "i"(SEL_DATA), "i"(SEL_CODE64) : "rax", "memory");
+}
+
 void vmcs_make(const u8 *code)
 {
 	u64 region = (u64)vmx_region(REGION_A);
@@ -205,6 +222,7 @@ void vmcs_make(const u8 *code)
 	if (vmclear(region) != VMX_SUCCEED || vmptrld(region) != VMX_SUCCEED)
 		give_up("no VMCS can be made current");
 	launched = false;
+	unblock_nmis();
 	code_start = code;
 	memset(&l2, 0, sizeof(l2));
 	make_ept();

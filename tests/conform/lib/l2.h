@@ -47,8 +47,7 @@ void controls_set(enum control_msr msr, u64 controls);
 void controls_clear(enum control_msr msr, u64 controls);
 
 /*
- * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT,
- 	IDT and TSS, runs
+ * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT, IDT and TSS, runs
  * on an EPT of its own and starts at code. Only what must exit does.
  */
 void vmcs_make(const u8 *code);
@@ -58,6 +57,9 @@ struct l2_exit l2_enter(void);
 u64 l2_stack_top(void);
 /* The EPT's entry for a 2 MiB page of the low 4 GiB. */
 u64 *l2_ept_entry(u64 address);
+/* The entries above it. */
+u64 *l2_ept_pdpte(u64 address);
+u64 *l2_ept_pml4e(void);
 u64 l2_eptp(void);
 
 /* All that the SDM defines of an exit, or how the entry failed. */

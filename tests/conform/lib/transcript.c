@@ -76,8 +76,7 @@ void assert_failed(const char *what, const char *file, int at)
 static const char *vector_name(int vector)
 {
 	static const char *const names[EXCEPTION_VECTORS] = {
-		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?9", "#TS", "#NP", "#SS",
-			"#GP", "#PF",
+		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?9", "#TS", "#NP", "#SS", "#GP", "#PF",
 		"?15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
 	};
 

@@ -1,6 +1,5 @@
 /*
- * The transcript: one line for each case,
- 	"NAME: what was observed". A line "WRONG NAME: ..." says that the observation
+ * The transcript: one line for each case, "NAME: what was observed". A line "WRONG NAME: ..." says that the observation
  * is not what the SDM demands; the image then ends with failure.
  */
 #ifndef CONFORM_TRANSCRIPT_H
