@@ -261,7 +261,7 @@ static bool fetch_address(struct cpu *cpu, const struct paging_state *state, u64
 
 unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size)
 {
-	struct paging_state state = l1_paging(0);
+	struct paging_state state = l1_paging(PAGING_supervisor);
 	u64 linear = vmread(ENC_guest_rip) + (l1_in_64bit_code() ? 0 : vmread(ENC_guest_cs_base)), address10;
 	unsigned length = 0;
 

@@ -110,7 +110,7 @@ void nested_renew_eptp02(struct cpu *cpu);
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 
 /* nested_ept.c */
-/* The L1-physical address behind an L2-physical one, as the current VMCS12 has it; false if EPT12 forbids reading it. */
+/* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
