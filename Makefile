@@ -78,7 +78,7 @@ IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IM
 C_IMAGES := $(patsubst tests/images/%.c,$(BUILD)/images/%.elf,$(wildcard tests/images/*.c))
 TRAP_IMAGES := $(filter-out $(BUILD)/images/info.elf,$(C_IMAGES))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
-FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
+FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
 HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
 	tests/host tests/features/lib tests/conform/lib tests/attack tests/diff tests/fuzz tests/images/lib

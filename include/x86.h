@@ -224,6 +224,7 @@ enum memory_type {
 /* CPUID */
 #define CPUID1_ECX_VMX BIT(5)
 #define CPUID1_ECX_SMX BIT(6)
+#define CPUID1_ECX_X2APIC BIT(21)
 #define CPUID1_ECX_XSAVE BIT(26)
 #define CPUID1_ECX_OSXSAVE BIT(27)
 #define CPUID1_ECX_HYPERVISOR BIT(31)

@@ -232,3 +232,48 @@ bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES])
 			return false;
 	return true;
 }
+
+/* Reading L2's page tables goes through EPT12, where there is one. */
+static bool read_entry_of_l2(void *context, u64 address, unsigned size, u64 *entry)
+{
+	return nested_translate20(context, address, &address) && read_entry(NULL, address, size, entry);
+}
+
+/* The CPU has set the flags when it fetched the instruction. */
+static bool keep_entry(void *context, u64 address, unsigned size, u64 entry)
+{
+	(void)context;
+	(void)address;
+	(void)size;
+	(void)entry;
+	return true;
+}
+
+static bool fetch_address(struct cpu *cpu, const struct paging_state *state, u64 linear, u64 *address10)
+{
+	struct paging_memory memory = { cpu, cpu->level == LEVEL_2 ? read_entry_of_l2 : read_entry, keep_entry };
+	struct paging_result result = paging_walk(state, &memory, linear, false);
+
+	*address10 = result.address;
+	return result.status == PAGING_OK &&
+	       (cpu->level == LEVEL_1 || nested_translate20(cpu, result.address, address10));
+}
+
+unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size)
+{
+	struct paging_state state = l1_paging(PAGING_supervisor);
+	u64 linear = vmread(ENC_guest_rip) + (l1_in_64bit_code() ? 0 : vmread(ENC_guest_cs_base)), address10;
+	unsigned length = 0;
+
+	state.alignment_check = true; /* as if it were an explicit access: SMAP does not apply to fetches */
+	while (length < size) {
+		unsigned left = (unsigned)(PAGE_SIZE - (linear + length) % PAGE_SIZE);
+		unsigned part = size - length < left ? size - length : left;
+
+		if (!fetch_address(cpu, &state, linear + length, &address10))
+			break;
+		l1_read(address10, code + length, part);
+		length += part;
+	}
+	return length;
+}

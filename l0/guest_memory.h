@@ -30,6 +30,12 @@ enum paging_privilege l1_privilege(void);
 #define PDPTES 4
 bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES]);
 
+/*
+ * Up to size bytes of the instruction that exited, whoever executed it, L1 or L2. Returns how many could be read: fewer
+ * where the next page is not there.
+ */
+unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size);
+
 /* The memory operand of the VMX instruction that exited; false if L1 was given an exception instead. */
 bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear);
 

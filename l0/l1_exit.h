@@ -42,10 +42,10 @@ COLD void l1_end_blocking(u64 interruptibility);
 /* A single-step trap is due behind the instruction; SDM "Pending Debug Exceptions" of that section. */
 COLD void l1_single_step(void);
 
-/* Go on behind the instruction that exited, whose RFLAGS are given. */
-static inline void l1_advance(u64 rflags)
+/* Go on length bytes further, behind an instruction that L0 has executed; RFLAGS are those it began with. */
+static inline void l1_advance_by(u64 length, u64 rflags)
 {
-	u64 from = vmread(ENC_guest_rip), rip = from + vmread(ENC_vm_exit_instruction_length);
+	u64 from = vmread(ENC_guest_rip), rip = from + length;
 	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
 
 	if (UNLIKELY((from ^ rip) >> 32) && !l1_in_64bit_code())
@@ -55,6 +55,12 @@ static inline void l1_advance(u64 rflags)
 		l1_end_blocking(interruptibility);
 	if (UNLIKELY(rflags & RFLAGS_TF))
 		l1_single_step();
+}
+
+/* Go on behind the instruction that exited. */
+static inline void l1_advance(u64 rflags)
+{
+	l1_advance_by(vmread(ENC_vm_exit_instruction_length), rflags);
 }
 
 static inline void l1_skip_instruction(void)
@@ -78,6 +84,13 @@ void l1_xsetbv_exit(struct cpu *cpu);
 void l1_invd_exit(struct cpu *cpu);
 void l1_getsec_exit(struct cpu *cpu);
 void l1_triple_fault_exit(struct cpu *cpu);
+/* Of an exit by exception or NMI: is it the latter? */
+static inline bool exit_is_nmi(void)
+{
+	return (vmread(ENC_vm_exit_interruption_information) & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+}
+void l1_nmi_exit(struct cpu *cpu);
+void l1_nmi_window_exit(struct cpu *cpu);
 
 /* vmcs01.c */
 void vmcs01_init(struct cpu *cpu);

@@ -1,4 +1,6 @@
 #include "l1_memory.h"
+#include "kick.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "cpu.h"
 #include "options.h"
@@ -16,6 +18,7 @@ static struct page_stack stack01;
 static struct ept_pages pages01;
 u64 eptp01;
 u64 ept01_evictions;
+static u64 guarded[MAX_CPUS]; /* pages, NO_APIC_PAGE where there is none */
 
 static u64 address_space_end(void)
 {
@@ -129,6 +132,27 @@ static unsigned max_level01(bool ram)
 	return capability(&host_caps, MSR_IA32_VMX_EPT_VPID_CAP) & EPT_CAP_1G ? 3 : 2;
 }
 
+bool l1_memory_is_guarded(u64 address10)
+{
+	for (unsigned i = 0; i < MAX_CPUS; i++)
+		if (guarded[i] == ALIGN_DOWN(address10, PAGE_SIZE))
+			return true;
+	return false;
+}
+
+static bool has_guarded(u64 base, u64 size)
+{
+	for (unsigned i = 0; i < MAX_CPUS; i++)
+		if (guarded[i] >= base && guarded[i] < base + size)
+			return true;
+	return false;
+}
+
+static u8 unguarded_rights(u64 address10, u8 rights)
+{
+	return l1_memory_is_guarded(address10) ? rights & (u8)~EPT_WRITE : rights;
+}
+
 /* The largest page around an address that lies within its region and is aligned in the host as well. */
 static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10)
 {
@@ -142,22 +166,24 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 	for (unsigned level = max_level01(region->ram); level > 1; level--) {
 		u64 size = EPT_LEVEL_SIZE(level), base = ALIGN_DOWN(address10, size);
 
-		if (base >= region->start && base + size <= region->end && IS_ALIGNED(distance, size)) {
+		if (base >= region->start && base + size <= region->end && IS_ALIGNED(distance, size) &&
+		    !has_guarded(base, size)) {
 			leaf.level = (u8)level;
 			break;
 		}
 	}
 	leaf.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level)) + distance;
+	leaf.rights = unguarded_rights(address10, EPT_RWX);
 	return leaf;
 }
 
 /*
- * The pool is empty. On one CPU all tables go back to it: what L1 uses comes back page by page, watches at the next
- * entry. Other CPUs may still walk them, so that with several the pool is as large as EPT01 can grow.
+ * The pool is empty: all tables go back to it, and no CPU may still walk them. What L1 uses comes back page by page,
+ * watches at the next entry.
  */
 static void ept01_start_over(void)
 {
-	ASSERT(cpu_count <= 1);
+	kick_all_out();
 	ept01_evictions++;
 	ept_table_clear(&pages01, ept01_root);
 	watch_forget_all();
@@ -228,6 +254,7 @@ u64 l1_memory_pages(u64 ram_bytes)
 
 void l1_memory_init(const struct boot_info *boot)
 {
+	memset(guarded, 0xff, sizeof(guarded));
 	hole = address_space_end() - PAGE_SIZE;
 	lay_out(boot);
 	page_stack_init(&stack01, &pages01, (unsigned)table_count(boot->ram_bytes));
@@ -306,6 +333,7 @@ void ept01_protect(u64 address10, u8 rights)
 	struct ept_leaf leaf;
 
 	ept01_lookup(NULL, address10, &leaf);
+	rights = unguarded_rights(address10, rights);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
 		ept01_start_over();
 		map_at(address10);
@@ -314,12 +342,38 @@ void ept01_protect(u64 address10, u8 rights)
 	ASSERT(invept(INVEPT_single_context, eptp01) == VMX_SUCCEED);
 }
 
+/* Before the page is cut out of a larger one, no CPU may use that. */
+static void guard_changed(u64 page)
+{
+	if (page == NO_APIC_PAGE)
+		return;
+	kick_all_out();
+	ept01_protect(page, EPT_RWX);
+	for (unsigned i = 0; i < cpu_count; i++)
+		ept02_drop_all(&cpus[i]->nested.ept02);
+}
+
+void l1_memory_guard(unsigned number, u64 page10)
+{
+	u64 before = guarded[number];
+
+	if (before == page10)
+		return;
+	guarded[number] = page10;
+	guard_changed(before);
+	guard_changed(page10);
+}
+
 void l1_ept_violation(struct cpu *cpu)
 {
 	u64 address10 = vmread(ENC_guest_physical_address);
 	u64 qualification = vmread(ENC_exit_qualification);
 	struct ept_leaf leaf;
 
+	if (qualification & EPT_VIOLATION_WRITE && l1_memory_is_guarded(address10)) {
+		l1_guarded_write(cpu, address10);
+		return;
+	}
 	if (qualification & EPT_VIOLATION_WRITE)
 		watch_written(address10);
 	if (!ept01_lookup(NULL, address10, &leaf))

@@ -37,6 +37,13 @@ void l1_write(u64 address10, const void *from, u64 size);
 /* The leaf of EPT01 around an address, mapped first if it was not yet. An ept01_view. */
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf);
 
+/*
+ * Writes to a page are to exit, on behalf of this CPU and until it names another page or NO_APIC_PAGE.
+ * l1_guarded_write() carries them out.
+ */
+void l1_memory_guard(unsigned number, u64 page10);
+bool l1_memory_is_guarded(u64 address10);
+
 /* L1's EPT violation: map, or let go of watches. */
 void l1_ept_violation(struct cpu *cpu);
 

@@ -1,6 +1,7 @@
 /* The MSRs that L0 keeps from L1; all others are L1's own and do not exit. */
 #include "vmcs_shadow/bitmaps.h"
 #include "vmcs_shadow/msr_values.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "options.h"
@@ -39,6 +40,8 @@ void bitmaps01_init(void)
 			if (trapped[i].write)
 				msr_bitmap_trap(msr_bitmap01, msr, true);
 		}
+	if (icr_intercepted)
+		msr_bitmap_trap(msr_bitmap01, APIC_MSR(APIC_ICR_LOW), true);
 	for (u16 port = 0; port < PORTS_PER_UART; port++)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, (u16)(PORT_COM2 + port));
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_EXIT);
@@ -162,13 +165,16 @@ static void move_tsc(struct cpu *cpu, u64 by)
 }
 
 /* The APIC's page takes the place of memory: over L0's home L1 would cut L0 off from its own. */
-static bool write_apic_base(u64 value)
+static bool write_apic_base(struct cpu *cpu, u64 value)
 {
 	u64 page = value & APIC_BASE_ADDRESS;
 
 	if (page < home.end && page + PAGE_SIZE > home.start)
 		return false;
-	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
+	if (!wrmsr_safe(MSR_IA32_APIC_BASE, value))
+		return false;
+	apic_learn(cpu);
+	return true;
 }
 
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
@@ -194,9 +200,11 @@ bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 		return true;
 	}
 	case MSR_IA32_APIC_BASE:
-		return write_apic_base(value);
+		return write_apic_base(cpu, value);
 	case MSR_IA32_MISC_ENABLE:
 		return !(value & MISC_ENABLE_XD_DISABLE) && wrmsr_safe(msr, value);
+	case APIC_MSR(APIC_ICR_LOW):
+		return icr_intercepted ? l1_write_x2apic_icr(cpu, value) : wrmsr_safe(msr, value);
 	case MSR_IA32_BIOS_UPDT_TRIG:
 		return true; /* as on a CPU that has this microcode already: no update is loaded */
 	default:

@@ -1,5 +1,6 @@
 /* L0's start, from the boot loader to L1's first instruction. */
 #include "boot_info.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "options.h"
@@ -77,6 +78,7 @@ struct cpu *cpu_bring_up(unsigned number, u64 ram_bytes)
 	nested_init(cpu, ram_bytes);
 	cpus[number] = cpu;
 	cpu_count++;
+	apic_init(cpu);
 	return cpu;
 }
 
@@ -113,6 +115,7 @@ void l0_main(u32 magic, u32 info)
 	probe_capabilities();
 	memory_init(&boot, memory_wanted());
 
+	icr_choose();
 	bitmaps01_init();
 	l1_memory_init(&boot);
 	cpu = cpu_bring_up(0, boot.ram_bytes);

@@ -192,6 +192,14 @@ volatile u32 *memory_map_device(u64 physical)
 	return (volatile u32 *)(virtual + physical % PAGE_SIZE);
 }
 
+void memory_move_device(volatile u32 *page, u64 physical)
+{
+	u64 virtual = (u64)page;
+
+	*walk_to(pml4, virtual, 1, false) = ALIGN_DOWN(physical, PAGE_SIZE) | RW | PTE_NX | PTE_PCD | PTE_PWT;
+	invlpg(virtual);
+}
+
 static u64 stack_allocate(void *context)
 {
 	struct page_stack *stack = context;

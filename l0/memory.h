@@ -44,6 +44,8 @@ void memory_unmap_low_page(u64 physical);
 
 /* Map one uncached page of device registers and return its address. */
 volatile u32 *memory_map_device(u64 physical);
+/* Have the page that memory_map_device() returned lead elsewhere. For the one CPU that uses it: no other is told. */
+void memory_move_device(volatile u32 *page, u64 physical);
 
 /* A pool of page-table pages for the pure code (ept_merge/ept_table.h). */
 struct page_stack {

@@ -120,10 +120,16 @@ void nested_resume(struct cpu *cpu, u64 qualification);
  * information.
  */
 void nested_reflect_event(struct cpu *cpu, u64 information);
+/* The same for INIT and SIPI, which L0 carries out itself. */
+void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
+/* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
+void nested_renew_eptp02(struct cpu *cpu);
 /* Fetch what is still only in vmcs02. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 
 /* nested_ept.c */
+/* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */
+bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
 /*

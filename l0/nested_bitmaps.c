@@ -32,13 +32,9 @@ static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 addres
 		slot->passes_vmwrite = vmcs_bitmap_passes(slot->merged[page]);
 }
 
-/*
- * With more than one CPU the pages are merged at every entry: another CPU may still write through a translation that
- * it cached before EPT01 forbade writing, and L0 does not yet shoot such down.
- */
 static COLD void merge_again(struct vmcs_slot *slot, enum merged_page page, u64 address10)
 {
-	if (options.bitmap_cache && cpu_count == 1 && l1_pointer(address10, PAGE_SIZE))
+	if (options.bitmap_cache && l1_pointer(address10, PAGE_SIZE))
 		watch_arm(&slot->watch[page], address10);
 	merge_page(slot, page, address10);
 	slot->holds01[page] = false;

@@ -1,11 +1,13 @@
 /* Into L2: the checks of L1's VM entry, and vmcs02 brought up to date. */
 #include "host_state12.h"
 #include "guest_memory.h"
+#include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
 #include "nested_switch.h"
 #include "options.h"
+#include "smp.h"
 
 /* Guest state that the CPU saves at an exit and that hypervisors rarely read. */
 #define IS_COLD_GUEST(encoding, use, hot) \
@@ -275,6 +277,8 @@ void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->trying = false;
 	vmwrite(ENC_vm_entry_msr_load_count, 0);
 	load_entry_msrs(cpu, slot);
+	if (cpu->level == LEVEL_2 && smp_l2_waits())
+		wish(cpu, WISH_wait);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
@@ -297,7 +301,9 @@ void nested_enter(struct cpu *cpu, bool launch)
 			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
 		} else {
 			switch_to_l2(cpu, slot);
-			if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+			if (UNLIKELY(smp_l2_waits()))
+				nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
+			else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
 				try_guest_state(slot);
 		}
 	}

@@ -87,25 +87,41 @@ void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
 	leave_l2(cpu, reason);
 }
 
-void nested_reflect_event(struct cpu *cpu, u64 information)
+static void reflect_made_up(struct cpu *cpu, u32 reason, u64 qualification, u64 information)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
 	vmcs12->launched = true; /* the entry succeeded, though L2 came to nothing */
-	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
-	vmcs12_learn(vmcs12, F_exit_qualification, 0);
+	vmcs12_learn(vmcs12, F_exit_reason, reason);
+	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
 	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, information);
 	vmcs12_learn(vmcs12, F_idt_vectoring_information, 0);
-	leave_l2(cpu, REASON_exception_or_nmi);
+	leave_l2(cpu, reason);
+}
+
+void nested_reflect_event(struct cpu *cpu, u64 information)
+{
+	reflect_made_up(cpu, REASON_exception_or_nmi, 0, information);
+}
+
+void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	reflect_made_up(cpu, reason, qualification, 0);
+}
+
+void nested_renew_eptp02(struct cpu *cpu)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (slot->ept02 && slot->ept02->invalidate)
+		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
 }
 
 void nested_resume(struct cpu *cpu, u64 qualification)
 {
-	struct vmcs_slot *slot = cpu->nested.current;
 	cpu->nested.entering = false;
 	ept_violation_resume(qualification);
-	if (slot->ept02 && slot->ept02->invalidate)
-		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
+	nested_renew_eptp02(cpu);
 }
 
 /* What the instruction that exited would have written, where that decides whose the exit is. */
@@ -173,6 +189,9 @@ static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *s
 static void handle_for_l1(struct cpu *cpu, u32 reason)
 {
 	switch (reason) {
+	case REASON_nmi_window:
+		l1_nmi_window_exit(cpu);
+		break;
 	case REASON_io_instruction:
 		l1_io_exit(cpu);
 		break;
@@ -266,6 +285,8 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));
 	else if (UNLIKELY(reason == REASON_ept_misconfiguration))
 		nested_ept_misconfiguration(cpu);
+	else if (UNLIKELY(reason == REASON_exception_or_nmi && cpu_count > 1) && exit_is_nmi())
+		l1_nmi_exit(cpu); /* one that vmcs12 wants is passed on like any other */
 	else if (LIKELY(reason != REASON_vmfunc) || !vmfunc_switch_eptp(cpu))
 		exit_by_owner(cpu, slot, reason);
 }

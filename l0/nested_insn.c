@@ -2,7 +2,6 @@
 #include "guest_memory.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
-#include "smp.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -112,11 +111,13 @@ static bool vmxon_permitted(struct cpu *cpu)
 
 static void enter_vmx_operation(struct cpu *cpu, u64 pointer)
 {
+	u64 cr0 = l1_cr0(); /* while PE and PG are L1's own, and not in the read shadow */
+
 	cpu->nested.vmxon = true;
 	cpu->nested.vmxon_pointer = pointer;
 	cpu->nested.current = NULL;
 	vmcs01_update_cr_masks(cpu);
-	l1_set_cr0(l1_cr0());
+	l1_set_cr0(cr0);
 }
 
 void nested_vmxon_exit(struct cpu *cpu)
@@ -149,7 +150,6 @@ void nested_vmxoff_exit(struct cpu *cpu)
 		return;
 	nested_vmxoff(cpu);
 	succeed(cpu);
-	smp_init_unblocked(cpu);
 }
 
 /* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */

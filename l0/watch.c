@@ -1,5 +1,6 @@
 /* Watches on L1's pages: write protection in EPT01 that is let go at the first write. */
 #include "cpu.h"
+#include "kick.h"
 #include "l1_memory.h"
 
 typedef void watch_visitor(struct cpu *cpu, struct watch *watch, u64 argument);
@@ -31,6 +32,7 @@ void watch_arm(struct watch *watch, u64 address10)
 		watch_written(watch->address10);
 
 	*watch = (struct watch){ .address10 = address10, .set = true };
+	kick_all_out();
 	ept01_protect(address10, EPT_READ | EPT_EXECUTE);
 	/* What was composed before the page was read-only may let L2 write it. */
 	for (unsigned c = 0; c < cpu_count && !known; c++)
