@@ -1,6 +1,6 @@
 /*
- * L1's local APIC, which is the CPU's own. L0 stands in for it where L1 sends INIT, SIPI and NMI, if the switch icr says
- * so: L1's writes to the interrupt command register exit, by EPT01 and the MSR bitmap, and so do those to the other
+ * L1's local APIC, which is the CPU's own. L0 stands in for it where L1 sends INIT, SIPI and NMI, if the switch icr
+ * says so: L1's writes to the interrupt command register exit, by EPT01 and the MSR bitmap, and so do those to the other
  * registers of the page, which L0 makes in L1's place.
  */
 #ifndef TURTLES_L1_APIC_H
@@ -16,7 +16,7 @@ void icr_choose(void);
 void apic_learn(struct cpu *cpu);
 /* A window for each CPU; at start. */
 void apic_init(struct cpu *cpu);
-/* From one CPU to another by the hardware; what L1 has in its own command register stays as far as it tells where to. */
+/* From one CPU to another by the hardware; L1's own command register stays as it is, as far as it tells where to. */
 void apic_send_nmi(struct cpu *from, const struct cpu *to);
 /* The state after INIT; SDM "Local APIC State After It Receives an INIT IPI". */
 void apic_reset(struct cpu *cpu);
