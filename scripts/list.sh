@@ -19,6 +19,8 @@ experiments() {
 echo "L1 (--l1)"
 columns 26 <<END
 minivisor${tab}our own small hypervisor, which runs the payloads below
+xen${tab}Debian's Xen with its dom0 and a PVH domain, see docs/l1.md
+bios${tab}what the machine's BIOS boots from --disk or --cdrom
 FILE${tab}any multiboot 1 image
 END
 echo "L2 payloads of the minivisor (--l2)"
