@@ -195,12 +195,12 @@ check() {
 	number_of_at_least --count "$count" 1
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
+	check_device
 	check_l2
 	case $l1 in
 	minivisor | linux | linux-workload | bios | xen) ;;
 	*) check_file --l1 "$l1" ;;
 	esac
-	check_device
 	printf '%s' "$modules" | while IFS= read -r module; do
 		check_file --module "${module%% *}"
 	done
