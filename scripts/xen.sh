@@ -20,7 +20,7 @@ busybox-static"
 PROGRAMS="xl xenstored xen-init-dom0 xenconsoled"
 LOADED_LATER="libgcc_s.so.1"	# by pthread_cancel()
 MODULES="xen-privcmd xen-evtchn xen-gntdev xenfs/xenfs"
-APPLETS="cat dd grep insmod mkdir mount poweroff printf sh sleep true"
+APPLETS="cat dd grep insmod mkdir mount poweroff printf sed sh sleep true"
 
 # No limits on Xen's log, where the domain's output goes. For dom0: no random addresses, no tests of every cipher, of every
 # page's rights, no large bounce buffers.
