@@ -74,9 +74,10 @@ HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
 COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
-IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
 C_IMAGES := $(patsubst tests/images/%.c,$(BUILD)/images/%.elf,$(wildcard tests/images/*.c))
 TRAP_IMAGES := $(filter-out $(BUILD)/images/info.elf,$(C_IMAGES))
+# What a BIOS boots is linked elsewhere.
+IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(filter-out tests/images/bios.S,$(IMAGE_SRC))))))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
@@ -97,7 +98,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
-.PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
 .PHONY: kvmrun linux
 .PHONY: attack-image diff-image soak-image soak
 
@@ -106,7 +107,7 @@ l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
-images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
+images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin bios.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
 attack-image: $(BUILD)/attack.elf
@@ -280,6 +281,10 @@ $(filter-out $(C_IMAGES),$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/i
 $(BUILD)/images/%.bin: $(BUILD)/images/%.elf
 	objcopy -O binary $< $@
 
+$(BUILD)/images/bios.elf: $(BUILD)/rom/tests/images/bios.o
+	@mkdir -p $(@D)
+	$(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=0x7c00,-e,start $< -o $@
+
 $(BUILD)/images/task.elf: $(call object,rom,tests/images/lib/task_stubs.S)
 $(TRAP_IMAGES): $(call object,rom,tests/images/lib/traps.S tests/images/lib/trap_image.c)
 $(C_IMAGES): $(BUILD)/images/%.elf: $(call object,rom,tests/images/lib/start.S lib/serial.c) $(BUILD)/rom/tests/images/%.o
@@ -291,6 +296,20 @@ $(FEATURES): $(BUILD)/features/%.elf: $(BUILD)/obj/tests/features/%.o $(FEATURE_
 	@mkdir -p $(@D)
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=feature_main \
 		$(FEATURE_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+
+# Debian's Xen with one domain: our own, and a Linux. The script names its packages.
+$(BUILD)/xen/domain.elf: $(BUILD)/rom/l1/xen/domain.o l1/xen/domain.ld
+	@mkdir -p $(@D)
+	$(CC) -m32 $(LDFLAGS) -Wl,-T,l1/xen/domain.ld $< -o $@
+
+XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init
+
+$(BUILD)/xen/domain.iso: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
+	scripts/xen.sh domain $@
+
+$(BUILD)/xen/linux.iso: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
+	@mkdir -p $(@D)
+	scripts/xen.sh linux $@
 
 # Rewritten only when the commit changes, so that a plain make builds nothing.
 $(VERSION): FORCE
@@ -350,6 +369,10 @@ l0-coverage:
 soak: l0 rom soak-image
 	@scripts/packages.sh build emulator
 	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
+
+check-xen:
+	@scripts/packages.sh build emulator xen
+	+@scripts/check.sh xen
 
 gates:
 	+@scripts/check.sh gates

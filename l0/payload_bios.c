@@ -52,18 +52,24 @@ static void write_sizes(struct bios_data *data, u64 end)
 	data->kib_extended = (u16)(extended < 0xffff ? extended : 0xffff);
 }
 
-static void add_map_entry(void *context, u64 start, u64 end, u32 type)
+static void put_map_entry(struct bios_data *data, u64 start, u64 end, u32 type)
 {
-	struct map_writer *writer = context;
-	struct bios_data *data = writer->data;
-
-	if (type == MULTIBOOT_RAM && start < writer->stub10 && end > writer->stub10)
-		end = writer->stub10;
 	if (data->map_count == MAP_ENTRIES)
 		l0_refuse("the memory map has more than the %u ranges that INT 15h can tell of here", MAP_ENTRIES);
 	data->map[data->map_count++] = (struct bios_map_entry){ start, end - start, type };
+}
+
+static void add_map_entry(void *context, u64 start, u64 end, u32 type)
+{
+	struct map_writer *writer = context;
+
+	if (type == MULTIBOOT_RAM && start < writer->stub10 && end > writer->stub10) {
+		put_map_entry(writer->data, writer->stub10, end, MULTIBOOT_RESERVED);
+		end = writer->stub10;
+	}
+	put_map_entry(writer->data, start, end, type);
 	if (type == MULTIBOOT_RAM && start == MIB(1))
-		write_sizes(data, end);
+		write_sizes(writer->data, end);
 }
 
 static void choose_device(void)

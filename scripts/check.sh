@@ -1,5 +1,5 @@
 #!/bin/sh
-# check.sh PART...: runs the gates, the host tests, the fuzz targets and the boot tests (gates, host, fuzz, boot), all
+# check.sh PART...: runs the gates, the host tests, the fuzz targets and the boot tests (gates, host, fuzz, boot; also xen), all
 # of them TAP, as many at a time as there are CPUs, and closes with "N passed, N failed".
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -14,6 +14,7 @@ part_tests() {
 	host) printf '%s\n' "$root"/tests/host/test_*.c | sed "s,.*/\(.*\)\.c,$BUILD/tests/\1," ;;
 	fuzz) printf '%s\n' "$root"/tests/fuzz/fuzz_*.c | sed "s,.*/\(.*\)\.c,$BUILD/fuzzers/\1," ;;
 	boot) printf '%s\n' "$root"/tests/boot/test_*.sh ;;
+	xen) printf '%s\n' "$root"/tests/xen/test_*.sh ;;
 	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz and boot, not \"$1\"" ;;
 	esac
 }

@@ -19,7 +19,10 @@ experiments() {
 echo "L1 (--l1)"
 columns 26 <<END
 minivisor${tab}our own small hypervisor, which runs the payloads below
-FILE${tab}any multiboot 1 image
+linux${tab}Debian's Linux with KVM
+xen${tab}Debian's Xen with its dom0 and a PVH domain, see docs/l1.md
+bios${tab}what the machine's BIOS boots from --disk or --cdrom
+FILE${tab}any multiboot 1 image, or a bzImage
 END
 echo "L2 payloads of the minivisor (--l2)"
 guest_table | columns 26

@@ -10,6 +10,8 @@ BOCHS_MEMORY_MAX=2048
 BOCHS_IPS=${BOCHS_IPS:-4000000}
 # From a break by the clock to a killing, in seconds: the debugger has to tell where the CPUs stand.
 BOCHS_GRACE=5
+# Bytes of a disk's cylinder: 16 heads, 63 sectors.
+BOCHS_CYLINDER=$((16 * 63 * 512))
 
 machine_options="tick=instruction cpus=$cpus"
 
@@ -44,6 +46,29 @@ machine_image() {
 		;;
 	*) die "$STATUS_FAILURE" "$(sed 's/^mkrom: //' "$work/mkrom.txt")" ;;
 	esac
+}
+
+# bochs_whole_cylinders FILE: sets $l1_device_file, to a longer copy if the disk's last cylinder is not whole: the
+# emulator's disk has whole ones only.
+bochs_whole_cylinders() {
+	cylinders=$((($(wc -c < "$1") + BOCHS_CYLINDER - 1) / BOCHS_CYLINDER))
+	[ "$(wc -c < "$1")" -ne $((cylinders * BOCHS_CYLINDER)) ] || return 0
+	l1_device_file=$work/l1.img
+	cp --sparse=always "$1" "$l1_device_file"
+	truncate -s $((cylinders * BOCHS_CYLINDER)) "$l1_device_file"
+}
+
+# machine_device disk|cdrom FILE [KERNEL CMDLINE]: the BIOS boots L1 from that device; if there is an L0, that is booted
+# from the other kind of device, which comes behind L1's.
+machine_device() {
+	boot=bios
+	l1_device=$1 l1_device_file=$2 l0_device=''
+	[ "$1" != disk ] || bochs_whole_cylinders "$2"
+	shift 2
+	[ $# -gt 0 ] || return 0
+	l0_device=disk
+	[ "$l1_device" != disk ] || l0_device=cdrom
+	grub_image "$@"
 }
 
 # grub_quote STRING: each word of it quoted for GRUB's shell.
@@ -88,23 +113,37 @@ grub_image() {
 		die "$STATUS_FAILURE" "grub-mkrescue failed: $(tail -n 1 "$work/grub.txt")"
 }
 
+# bochs_drive CHANNEL disk|cdrom FILE: what is written to a disk is gone with the run.
+bochs_drive() {
+	case $1 in
+	0) echo 'ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14' ;;
+	1) echo 'ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15' ;;
+	esac
+	case $2 in
+	disk) echo "ata$1-master: type=disk, path=\"$3\", mode=volatile, journal=\"$work/disk$1\"" ;;
+	cdrom) echo "ata$1-master: type=cdrom, path=\"$3\", status=inserted" ;;
+	esac
+}
+
 bochs_boot_lines() {
 	if [ "$boot" = rom ]; then
 		printf 'romimage: file="%s"\n' "$work/rom.img"
 		return
 	fi
-	cat <<END
-romimage: file="$BOCHS_SHARE/BIOS-bochs-latest", options=fastboot
-ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-END
+	printf 'romimage: file="%s", options=fastboot\n' "$BOCHS_SHARE/BIOS-bochs-latest"
 	case $boot in
 	disk)
 		echo 'boot: disk'
-		printf 'ata0-master: type=disk, path="%s", mode=flat\n' "$work/disk.img"
+		bochs_drive 0 disk "$work/disk.img"
 		;;
 	grub)
 		echo 'boot: cdrom'
-		printf 'ata0-master: type=cdrom, path="%s", status=inserted\n' "$work/boot.iso"
+		bochs_drive 0 cdrom "$work/boot.iso"
+		;;
+	bios)
+		echo "boot: ${l0_device:-$l1_device}"
+		bochs_drive 0 "$l1_device" "$l1_device_file"
+		[ -z "$l0_device" ] || bochs_drive 1 "$l0_device" "$work/boot.iso"
 		;;
 	esac
 }

@@ -11,9 +11,13 @@ usage: ./turtles run [OPTION]...
   --machine bochs     the kind of machine
   --cpu MODEL         its CPU model (corei7_skylake_x)
   --cpus N            how many CPUs (1)
-  --memory MB         its memory (64; with Linux 1024)
-  --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), or any multiboot 1 image or bzImage (minivisor)
-  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux and minivisor
+  --memory MB         its memory (64; with Linux or Xen 1024)
+  --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), xen (Debian's), bios (what that boots), or any multiboot 1
+                      image or bzImage (minivisor)
+  --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
+  --cdrom FILE        the same with a CD image
+  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux and minivisor; on xen one of
+                      domain and linux (domain)
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... payloads that the minivisor runs as L3 where it is L2 (cpuid)
   --count N           iterations of each payload (1000)
@@ -21,7 +25,7 @@ usage: ./turtles run [OPTION]...
   --append STRING     words for the L1's command line
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
-  --timeout SECONDS   of wall time (60; with Linux 600)
+  --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1200)
   --out DIR           the run's folder (a new one under build/runs)
 `./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
 124 timeout.
@@ -62,13 +66,16 @@ check_switch() {
 }
 
 add_switch() {
+	case $1 in
+	l1=*) wrong "--set $1: where L1 comes from is what --l1 tells" ;;
+	esac
 	check_switch "$1"
 	switches="$switches${switches:+ }$1"
 }
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules=''
+	out='' switches='' modules='' disk='' cdrom='' device=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -76,8 +83,8 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --l2-cpus | --l3 | --count | --module | --append | --set | \
-			--timeout | --out)
+		--machine | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | --l2-cpus | --l3 | --count | \
+			--module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -95,6 +102,8 @@ parse_value() {
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
 	--l1) l1=$2 ;;
+	--disk) disk=$2 ;;
+	--cdrom) cdrom=$2 ;;
 	--l2) l2=$2 ;;
 	--l2-cpus) l2_cpus=$2 ;;
 	--l3) l3=$2 ;;
@@ -138,7 +147,23 @@ check_l2() {
 		l3=${l3:-cpuid}
 		known_l2 --l3 "$l3"
 		;;
+	xen) ;;
 	*) [ -z "$l2" ] || wrong "--l2 names L2s of minivisor and linux; give $l1 its own with --module" ;;
+	esac
+}
+
+# An L1 that the BIOS boots: sets $device, disk or cdrom, and $l1_file.
+check_device() {
+	case $l1 in
+	bios | xen)
+		# shellcheck source=scripts/l1-bios.sh
+		. "$root/scripts/l1-bios.sh"
+		;;
+	esac
+	[ "$l1" = bios ] || [ -z "$disk$cdrom" ] || wrong "--disk and --cdrom are for --l1 bios"
+	case $l1 in
+	bios) bios_check ;;
+	xen) xen_check ;;
 	esac
 }
 
@@ -149,11 +174,14 @@ l1_defaults() {
 		memory=${memory:-1024}
 		timeout=${timeout:-600}
 		;;
+	xen)
+		memory=${memory:-1024}
+		timeout=${timeout:-1200}
+		;;
 	esac
 	memory=${memory:-64}
 	timeout=${timeout:-60}
 }
-
 
 check() {
 	l1_defaults
@@ -167,9 +195,10 @@ check() {
 	number_of_at_least --count "$count" 1
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
+	check_device
 	check_l2
 	case $l1 in
-	minivisor | linux | linux-workload) ;;
+	minivisor | linux | linux-workload | bios | xen) ;;
 	*) check_file --l1 "$l1" ;;
 	esac
 	printf '%s' "$modules" | while IFS= read -r module; do
@@ -187,6 +216,7 @@ build() {
 			set -- "$@" "$BUILD/guests/$name.bin"
 		done
 		;;
+	xen) set -- "$@" "$l1_file" ;;
 	linux | linux-workload)
 		linux_targets > "$work/targets"
 		while IFS= read -r target; do
@@ -247,8 +277,28 @@ module_lines() {
 	done
 }
 
-# boot: hands kernel, command line and modules to the machine. On L0, the L1 is L0's first module.
+# boot: hands kernel, command line and modules to the machine, or the device that its BIOS is to boot. On L0, the L1 is
+# L0's first module, or comes from the device.
 boot() {
+	l0_file=${TURTLES_L0:-$BUILD/turtles.elf}
+	l0_line="turtles $machine_options${switches:+ $switches}"
+	if [ -n "$device" ]; then
+		boot_device
+	else
+		boot_images
+	fi
+	began=$(date +%s)
+	machine_run
+}
+
+boot_device() {
+	l1_line="$device ${l1_file##*/}"
+	set --
+	[ -n "$bare" ] || set -- "$l0_file" "$l0_line l1=$device"
+	machine_device "$device" "$l1_file" "$@"
+}
+
+boot_images() {
 	case $l1 in
 	minivisor) l1_minivisor ;;
 	linux | linux-workload) l1_linux ;;
@@ -256,14 +306,12 @@ boot() {
 	esac
 	l1_line="$l1_line${append:+ $append}"
 	set -- "$l1_file" "$l1_line"
-	[ -n "$bare" ] || set -- "${TURTLES_L0:-$BUILD/turtles.elf}" "turtles $machine_options${switches:+ $switches}" "$@"
+	[ -n "$bare" ] || set -- "$l0_file" "$l0_line" "$@"
 	module_lines > "$work/modules"
 	while IFS=$tab read -r module_file module_line; do
 		set -- "$@" "$module_file" "$module_line"
 	done < "$work/modules"
 	machine_image "$@"
-	began=$(date +%s)
-	machine_run
 }
 
 # An L0 that was built for coverage leaves its counters in its log: they go to $TURTLES_COVERAGE.

@@ -14,7 +14,7 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -s "$folder/stdout" ] && [ ! -e "$out" ]
 }
 
-plan 24
+plan 27
 refuse 'unknown option "--frob"' --frob
 refuse 'unknown option "cpuid"' cpuid
 refuse '--l2 needs a value' --l2
@@ -33,11 +33,15 @@ refuse 'no payload is called "nonesuch"; there are: ' --l2 nonesuch
 refuse 'no payload is called "../../lib/print"' --l2 ../../lib/print
 refuse '--l1 nonesuch: no such file' --l1 nonesuch
 refuse '--module nonesuch: no such file' --module 'nonesuch with arguments'
-refuse '--l2 names payloads of the minivisor' --l1 "$images/hello.elf" --l2 cpuid
+refuse '--l2 names L2s of minivisor and linux' --l1 "$images/hello.elf" --l2 cpuid
 refuse '--set takes SWITCH=VALUE, not "vpid02"' --set vpid02
 refuse 'no switch is called "warp"; there are: .*vpid02' --set warp=9
 refuse 'the switch vpid02 takes on|off, not "maybe"' --set vpid02=maybe
 refuse 'the switch ept02_slots takes 1..64, not "65"' --set ept02_slots=65
+
+refuse 'no domain for Xen is called "nonesuch"; there are: domain linux' --l1 xen --l2 nonesuch
+refuse '--l1 xen takes no --module and no --append' --l1 xen --append words
+refuse '--disk and --cdrom are for --l1 bios' --l1 xen --disk "$images/bios.bin"
 
 turtles frobnicate
 ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are run, conform, fuzz, list, doctor and help'
