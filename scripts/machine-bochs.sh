@@ -156,7 +156,7 @@ display_library: rfb, options="timeout=0"
 cpu: model=$cpu, count=$cpus, ips=$BOCHS_IPS, reset_on_triple_fault=0, ignore_bad_msrs=${BOCHS_IGNORE_BAD_MSRS:-0}
 memory: guest=$memory, host=$memory
 vgaromimage: file="$BOCHS_SHARE/VGABIOS-lgpl-latest"
-clock: sync=none, time0=1
+clock: sync=none, time0=1000000000
 com1: enabled=1, mode=file, dev="$work/console"
 log: "$machine_log"
 panic: action=fatal
