@@ -25,6 +25,7 @@ struct vmcs_slot {
 	struct vmcs12 vmcs12;
 	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
 	u64 vmcs02;  /* host physical */
+	u64 shadow12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool checked;    /* controls and host state passed the checks as they stand */

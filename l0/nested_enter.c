@@ -4,6 +4,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
+#include "nested_shadow.h"
 #include "nested_switch.h"
 #include "options.h"
 
@@ -256,6 +257,7 @@ void nested_enter(struct cpu *cpu, bool launch)
 		nested_complete(cpu, VMX_FAIL_VALID,
 				launch ? VMERR_vmlaunch_nonclear_vmcs : VMERR_vmresume_nonlaunched_vmcs);
 	} else {
+		nested_shadow_collect(cpu, slot);
 		verdict = check_entry(cpu, slot);
 		if (verdict.result == ENTRY_vmfail) {
 			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);

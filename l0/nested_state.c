@@ -2,10 +2,13 @@
 #include "cpu.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "nested_shadow.h"
 #include "options.h"
 #include "string.h"
 
-#define PAGES_PER_SLOT (MERGED_PAGES + 1)
+/* vmcs02 and shadow12 */
+#define PAGES_PER_SLOT (MERGED_PAGES + 2)
+#define SHADOWING_BITMAPS 2
 
 static u64 ept02_table_pages(u64 ram_bytes)
 {
@@ -23,13 +26,14 @@ u64 nested_memory_pages(u64 ram_bytes)
 	u64 tables = ept02_table_pages(ram_bytes);
 
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       options.vmcs02_slots * PAGES_PER_SLOT;
+	       options.vmcs02_slots * PAGES_PER_SLOT + SHADOWING_BITMAPS;
 }
 
 static void init_slot(struct vmcs_slot *slot)
 {
 	slot->vmptr12 = VMCS_NO_POINTER;
 	slot->vmcs02 = home_physical(pool_allocate(1));
+	nested_shadow_init_slot(slot);
 	for (unsigned i = 0; i < MERGED_PAGES; i++)
 		slot->merged[i] = pool_allocate(1);
 }
@@ -58,6 +62,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
+	nested_shadow_init(&nested->caps12.fields);
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
 	nested->slot_count = options.vmcs02_slots;
@@ -83,6 +88,7 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 	struct vmcs12_image image;
 
 	nested_fetch_stale(cpu, slot);
+	nested_shadow_collect(cpu, slot);
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
 	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
@@ -103,6 +109,7 @@ void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 	free_slot(slot);
 	if (cpu->nested.current == slot)
 		cpu->nested.current = NULL;
+	nested_shadow_follow(cpu);
 }
 
 /* A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. */
@@ -160,6 +167,7 @@ struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)
 		renew_vmcs02(slot);
 		l1_read(vmptr12, &image, sizeof(image));
 		vmcs12_load(&slot->vmcs12, &image);
+		nested_shadow_fill(cpu, slot);
 		slot->vmptr12 = vmptr12;
 	}
 	slot->used = ++cpu->nested.clock;
@@ -177,5 +185,6 @@ void nested_vmxoff(struct cpu *cpu)
 		}
 	nested->current = NULL;
 	nested->vmxon = false;
+	nested_shadow_follow(cpu);
 	vmcs01_update_cr_masks(cpu);
 }
