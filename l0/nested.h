@@ -30,6 +30,11 @@ struct vmcs_slot {
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
+	bool watches_tpr; /* tpr_threshold is checked against memory at every entry */
+	u64 settled;      /* nested_generation as of the last entry; 0 if the next must look at everything again */
+	u64 settled_eptp12; /* the key that ept02 had then */
+	bool knows_pat02; /* guest_ia32_pat of vmcs02 is pat02 */
+	u64 pat02;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
@@ -56,6 +61,11 @@ struct nested {
 	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
 	u64 evictions;
 };
+
+/*
+ * Moves on whenever something that an entry depends on beside vmcs12 has changed, for any slot: a watch, a VPID, memory.
+ */
+extern u64 nested_generation;
 
 struct cpu;
 
@@ -89,6 +99,7 @@ void nested_vmfunc_exit(struct cpu *cpu);
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
+void nested_enter_init(void);
 void nested_enter(struct cpu *cpu, bool launch);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
@@ -112,7 +123,10 @@ u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 /* INVVPID by L1, its operands checked. */
 void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
 
-/* nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. */
-void nested_bitmaps_refresh(struct vmcs_slot *slot);
+/*
+ * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good until
+ * nested_generation moves on.
+ */
+bool nested_bitmaps_refresh(struct vmcs_slot *slot);
 
 #endif

@@ -30,7 +30,7 @@ static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 addres
  * With more than one CPU the pages are merged at every entry: another CPU may still write through a translation that
  * it cached before EPT01 forbade writing, and L0 does not yet shoot such down.
  */
-static void refresh(struct vmcs_slot *slot, enum merged_page page)
+static bool refresh(struct vmcs_slot *slot, enum merged_page page)
 {
 	u64 address10 = vmcs12_get(&slot->vmcs12, sources[page].address);
 	struct watch *watch = &slot->watch[page];
@@ -40,18 +40,22 @@ static void refresh(struct vmcs_slot *slot, enum merged_page page)
 		if (!slot->holds01[page])
 			memcpy(slot->merged[page], *sources[page].page01, PAGE_SIZE);
 		slot->holds01[page] = true;
-		return;
+		return true;
 	}
 	if (LIKELY(watch->armed && watch->address10 == address10 && !slot->holds01[page]))
-		return;
+		return true;
 	if (options.bitmap_cache && cpu_count == 1 && l1_pointer(address10, PAGE_SIZE))
 		watch_arm(watch, address10);
 	merge_page(slot, page, address10);
 	slot->holds01[page] = false;
+	return watch->armed && watch->address10 == address10;
 }
 
-void nested_bitmaps_refresh(struct vmcs_slot *slot)
+bool nested_bitmaps_refresh(struct vmcs_slot *slot)
 {
+	bool stay = true;
+
 	for (unsigned page = 0; page < MERGED_PAGES; page++)
-		refresh(slot, (enum merged_page)page);
+		stay &= refresh(slot, (enum merged_page)page);
+	return stay;
 }

@@ -24,6 +24,25 @@ static const union field_bits merged_fields = { .has = {
 #undef F
 } };
 
+/* Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. */
+static struct field_set unsettling;
+
+void nested_enter_init(void)
+{
+	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
+		struct field_set one = { { 0 } }, affected;
+
+		field_set_add(&one, (enum vmcs_field)f);
+		affected = merge_affected(&one);
+		field_set_remove(&affected, (enum vmcs_field)f);
+		if (vmcs_field[f].use == USE_MERGE || vmcs_field[f].use == USE_EMUL || !field_set_is_empty(&affected))
+			field_set_add(&unsettling, (enum vmcs_field)f);
+	}
+	field_set_unite(&unsettling, &entry_check_controls_fields.set);
+	field_set_unite(&unsettling, &entry_check_host_fields.set);
+	field_set_unite(&unsettling, &entry_check_guest_fields.set);
+}
+
 /*
  * What follows from the exit controls alone: which state an exit leaves in vmcs02 for vmcs12 to see, and which must
  * be put back into vmcs02 at every entry since vmcs12 loads it but never saves what L2 made of it.
@@ -56,13 +75,18 @@ static void plan_exit_state(struct vmcs_slot *slot)
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
+static bool watches_tpr(const struct vmcs_slot *slot)
+{
+	return controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow &&
+	       !(controls12(slot, CONTROLS_proc2) &
+		 (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery));
+}
+
 static bool tpr_threshold_holds(const struct vmcs_slot *slot)
 {
-	u32 proc = controls12(slot, CONTROLS_proc), proc2 = controls12(slot, CONTROLS_proc2);
 	u8 tpr;
 
-	if (!(proc & PROC_use_tpr_shadow) ||
-	    proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery))
+	if (!watches_tpr(slot))
 		return true;
 	l1_read(field12(slot, F_virtual_apic_address) + VIRTUAL_APIC_TPR, &tpr, sizeof(tpr));
 	return (field12(slot, F_tpr_threshold) & 0xf) <= (u64)tpr >> 4;
@@ -100,9 +124,8 @@ static bool load_shadowed_pdptes(struct vmcs_slot *slot)
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
-static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
+static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode)
 {
-	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA;
 	const struct field_set *dirty = &slot->vmcs12.dirty;
 	struct entry_verdict verdict = { .result = ENTRY_ok };
 
@@ -116,6 +139,7 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
 		plan_exit_state(slot);
+		slot->watches_tpr = watches_tpr(slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
@@ -149,7 +173,10 @@ static void update_input(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 		input->apic_access02 = host_page(field12(slot, F_apic_access_address));
 }
 
-/* What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. */
+/*
+ * What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. A PAT that L1 took
+ * over from L2 is in vmcs02 already, unless L1 has changed it since.
+ */
 static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
 {
 	u64 entry12 = field12(slot, F_vm_entry_controls);
@@ -160,8 +187,9 @@ static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
 		input->efer01 = vmread(ENC_guest_ia32_efer);
 	}
 	if (!(entry12 & ENTRY_load_ia32_pat)) {
-		field_set_add(fields, F_guest_ia32_pat);
 		input->pat01 = vmread(ENC_guest_ia32_pat);
+		if (!slot->knows_pat02 || input->pat01 != slot->pat02)
+			field_set_add(fields, F_guest_ia32_pat);
 	}
 	if (!(entry12 & ENTRY_load_debug_controls)) {
 		field_set_add(fields, F_guest_dr7);
@@ -184,10 +212,10 @@ static void write_fields(const struct vmcs_slot *slot, struct field_set fields)
  * The fields of vmcs02 to write: what L1 changed with all that depends on it, what never keeps, what L0 changed beside
  * it. Where vmcs02 alone has the newest value it stays, unless L2 inherits another from L1.
  */
-static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
+static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
-	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty, inherited = { { 0 } };
+	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty;
 	u64 eptp02 = nested_eptp02(cpu, slot);
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
@@ -200,10 +228,9 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->input.vpid02 = vpid02;
 	field_set_unite(&dirty, &slot->always_dirty);
 	dirty = merge_affected(&dirty);
-	add_inherited(slot, &inherited);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		dirty.word[i] = host_caps.fields.word[i] &
-				((dirty.word[i] & ~slot->vmcs12.stale.word[i]) | inherited.word[i]);
+				((dirty.word[i] & ~slot->vmcs12.stale.word[i]) | inherited->word[i]);
 	return dirty;
 }
 
@@ -217,21 +244,50 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->prepared02 = true;
 }
 
-static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
+/* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
+static void prepare_fields(struct vmcs_slot *slot, struct field_set fields)
 {
-	struct field_set fields;
+	write_fields(slot, fields);
+	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
+		slot->knows_pat02 = false;
+	field_set_clear(&slot->vmcs12.dirty);
+}
 
-	nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
-	fields = fields_to_write(cpu, slot);
+/* With PAE paging and no EPT12, L2's PDPTEs come from memory at every entry. */
+static bool shadows_pdptes(const struct vmcs_slot *slot)
+{
+	return !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
+}
+
+/* Everything is looked at, and vmcs02 brought up to date. vmcs01 is current. */
+static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
+{
+	u64 generation = nested_generation;
+	bool stays = nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
+	struct field_set fields = fields_to_write(cpu, slot, inherited);
+
 	if (field_set_intersects(&fields, &merged_fields.set))
 		update_input(cpu, slot, &fields);
+	stays = stays && generation == nested_generation && !shadows_pdptes(slot);
+	slot->settled = stays && options.dirty_tracking && options.ept02_cache ? generation : 0;
+	slot->settled_eptp12 = slot->ept02 ? slot->ept02->eptp12 : 0;
 	load_vmcs02(slot);
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
-	write_fields(slot, fields);
-	field_set_clear(&slot->vmcs12.dirty);
-	cpu->level = LEVEL_2;
-	cpu->launch = !slot->launched02;
+	prepare_fields(slot, fields);
+}
+
+/*
+ * Is all as it was at the last entry but for fields of vmcs12 that are copied unseen? The checks passed then, and the
+ * merge, the bitmaps, EPT02 and VPID02 are what they would be now.
+ */
+static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
+{
+	const struct ept02 *ept02 = slot->ept02;
+
+	return slot->settled == nested_generation && !field_set_intersects(&slot->vmcs12.dirty, &unsettling) &&
+	       slot->checked_long_mode == long_mode && !slot->watches_tpr &&
+	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
 }
 
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
@@ -244,29 +300,60 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
 }
 
+/* The fields of vmcs02 to write when all else is settled. */
+static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
+{
+	struct field_set fields;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		fields.word[i] = ((slot->vmcs12.dirty.word[i] | slot->always_dirty.word[i]) &
+				  ~slot->vmcs12.stale.word[i]) | inherited->word[i];
+	if (slot->ept02)
+		slot->ept02->used = ++cpu->nested.ept02.clock;
+	load_vmcs02(slot);
+	prepare_fields(slot, fields);
+}
+
+/* The SDM's "VM Entries", behind the checks that come first of all. */
+static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA;
+	struct field_set inherited = { { 0 } };
+	struct entry_verdict verdict;
+
+	add_inherited(slot, &inherited);
+	nested_shadow_collect(slot);
+	if (is_settled(slot, long_mode)) {
+		switch_to_settled_l2(cpu, slot, &inherited);
+	} else {
+		load_vmcs01(cpu);
+		verdict = check_entry(cpu, slot, long_mode);
+		if (UNLIKELY(verdict.result == ENTRY_vmfail)) {
+			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
+			return;
+		}
+		if (UNLIKELY(verdict.result == ENTRY_failure)) {
+			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
+			return;
+		}
+		switch_to_l2(cpu, slot, &inherited);
+	}
+	cpu->level = LEVEL_2;
+	cpu->launch = !slot->launched02;
+	load_entry_msrs(cpu, slot);
+}
+
 void nested_enter(struct cpu *cpu, bool launch)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
-	struct entry_verdict verdict;
 
-	if (!slot) {
+	if (UNLIKELY(!slot))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
-	} else if (vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss) {
+	else if (UNLIKELY(vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss))
 		nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_events_blocked_by_mov_ss);
-	} else if (slot->vmcs12.launched == launch) {
+	else if (UNLIKELY(slot->vmcs12.launched == launch))
 		nested_complete(cpu, VMX_FAIL_VALID,
 				launch ? VMERR_vmlaunch_nonclear_vmcs : VMERR_vmresume_nonlaunched_vmcs);
-	} else {
-		nested_shadow_collect(cpu, slot);
-		verdict = check_entry(cpu, slot);
-		if (verdict.result == ENTRY_vmfail) {
-			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
-		} else if (verdict.result == ENTRY_failure) {
-			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
-		} else {
-			switch_to_l2(cpu, slot);
-			load_entry_msrs(cpu, slot);
-		}
-	}
+	else
+		enter_l2(cpu, slot);
 }
-

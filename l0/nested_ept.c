@@ -192,6 +192,7 @@ u16 nested_vpid02(struct cpu *cpu, u16 vpid12)
 		return 0;
 	if (cpu->nested.vpid12_of[place] != vpid12) {
 		cpu->nested.vpid12_of[place] = vpid12;
+		nested_generation++;
 		ASSERT(invvpid(INVVPID_single_context, (u16)(VPID02_FIRST + place), 0) == VMX_SUCCEED);
 	}
 	return (u16)(VPID02_FIRST + place);

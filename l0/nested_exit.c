@@ -67,6 +67,8 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 
 	save_guest_state(slot);
 	left = left_by_l2(slot, reason);
+	slot->knows_pat02 = !(field12(slot, F_primary_vm_exit_controls) & EXIT_load_ia32_pat);
+	slot->pat02 = left.pat;
 	msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), (u32)field12(slot, F_vm_exit_msr_store_count));
 	switch_to_l1(cpu, slot, &left);
 }

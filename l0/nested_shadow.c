@@ -133,7 +133,7 @@ static inline void collect(struct vmcs12 *vmcs12, enum vmcs_field field, u64 val
 		vmcs12_set(vmcs12, field, value);
 }
 
-void nested_shadow_collect(struct cpu *cpu, struct vmcs_slot *slot)
+void nested_shadow_collect(struct vmcs_slot *slot)
 {
 	if (!options.vmcs_shadowing)
 		return;
@@ -143,7 +143,6 @@ void nested_shadow_collect(struct cpu *cpu, struct vmcs_slot *slot)
 		collect(&slot->vmcs12, F_##name, vmread(encoding));
 #include "vmcs_fields.def"
 #undef F
-	load_vmcs01(cpu);
 }
 
 void nested_shadow_written(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)

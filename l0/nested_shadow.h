@@ -15,8 +15,8 @@ void nested_shadow_follow(struct cpu *cpu);
 
 /* What an exit of L2 has changed; leaves neither vmcs01 nor vmcs02 current. */
 void nested_shadow_publish(const struct vmcs_slot *slot);
-/* What L1 has written comes into vmcs12, dirty; leaves vmcs01 current. */
-void nested_shadow_collect(struct cpu *cpu, struct vmcs_slot *slot);
+/* What L1 has written comes into vmcs12, dirty; leaves neither current. */
+void nested_shadow_collect(struct vmcs_slot *slot);
 /* A VMWRITE that did exit has changed this field. */
 void nested_shadow_written(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field);
 

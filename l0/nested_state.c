@@ -6,6 +6,8 @@
 #include "options.h"
 #include "string.h"
 
+u64 nested_generation = 1;
+
 /* vmcs02 and shadow12 */
 #define PAGES_PER_SLOT (MERGED_PAGES + 2)
 #define SHADOWING_BITMAPS 2
@@ -63,6 +65,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
 	nested_shadow_init(&nested->caps12.fields);
+	nested_enter_init();
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
 	nested->slot_count = options.vmcs02_slots;
@@ -88,7 +91,7 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 	struct vmcs12_image image;
 
 	nested_fetch_stale(cpu, slot);
-	nested_shadow_collect(cpu, slot);
+	nested_shadow_collect(slot);
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
 	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
@@ -151,7 +154,8 @@ static void renew_vmcs02(struct vmcs_slot *slot)
 
 	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
-	slot->launched02 = slot->prepared02 = slot->checked = false;
+	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
+	slot->settled = 0;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
 	init_input(slot);
