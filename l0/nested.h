@@ -20,6 +20,14 @@ struct watch {
 
 enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_PAGES };
 
+/* A field of vmcs02 that is written at every entry. */
+struct field_write {
+	u32 encoding;
+	const u64 *value;
+	u64 merged; /* the value, where it is none of vmcs12's */
+};
+#define ALWAYS_MAX 8
+
 /* One VMCS of L1's that is active, and the VMCS that the CPU runs in its place. */
 struct vmcs_slot {
 	struct vmcs12 vmcs12;
@@ -35,6 +43,8 @@ struct vmcs_slot {
 	u64 settled_eptp12; /* the key that ept02 had then */
 	bool knows_pat02; /* guest_ia32_pat of vmcs02 is pat02 */
 	u64 pat02;
+	struct field_write always[ALWAYS_MAX];
+	unsigned always_count;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;

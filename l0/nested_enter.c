@@ -18,6 +18,12 @@ static const union field_bits cold_guest_state = { .has = {
 #undef F
 } };
 
+static const union field_bits copied_fields = { .has = {
+#define F(name, encoding, use, hot) .name = USE_##use == USE_COPY,
+#include "vmcs_fields.def"
+#undef F
+} };
+
 static const union field_bits merged_fields = { .has = {
 #define F(name, encoding, use, hot) .name = USE_##use == USE_MERGE,
 #include "vmcs_fields.def"
@@ -50,21 +56,23 @@ void nested_enter_init(void)
 static void plan_exit_state(struct vmcs_slot *slot)
 {
 	static const struct {
-		u32 save;
+		u32 save, load;
 		union field_bits fields;
 	} switched[] = {
-		{ EXIT_save_debug_controls,
+		{ EXIT_save_debug_controls, ENTRY_load_debug_controls,
 		  FIELD_SET_OF(.guest_dr7 = 1, .guest_ia32_debugctl = 1) },
-		{ EXIT_save_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
-		{ EXIT_save_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
+		{ EXIT_save_ia32_pat, ENTRY_load_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
+		{ EXIT_save_ia32_efer, ENTRY_load_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
 	};
-	u64 exit12 = field12(slot, F_primary_vm_exit_controls);
+	u64 exit12 = field12(slot, F_primary_vm_exit_controls), entry12 = field12(slot, F_vm_entry_controls);
 
 	slot->stale_at_exit = cold_guest_state.set;
 	field_set_clear(&slot->always_dirty);
 	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
-		field_set_unite(exit12 & switched[i].save ? &slot->stale_at_exit : &slot->always_dirty,
-				&switched[i].fields.set);
+		if (exit12 & switched[i].save)
+			field_set_unite(&slot->stale_at_exit, &switched[i].fields.set);
+		else if (entry12 & switched[i].load) /* else L2 inherits it from L1 */
+			field_set_unite(&slot->always_dirty, &switched[i].fields.set);
 	if (!(exit12 & EXIT_save_vmx_preemption_timer_value) &&
 	    field12(slot, F_pin_based_controls) & PIN_activate_vmx_preemption_timer) {
 		field_set_remove(&slot->stale_at_exit, F_vmx_preemption_timer_value);
@@ -259,6 +267,27 @@ static bool shadows_pdptes(const struct vmcs_slot *slot)
 	return !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
 }
 
+/* What goes into vmcs02 at every entry while all else is settled, whatever L2 has made of it. */
+static void note_always(struct vmcs_slot *slot)
+{
+	struct field_set fields = slot->always_dirty;
+	enum vmcs_field f;
+
+	slot->always_count = 0;
+	while ((f = field_set_take(&fields)) != VMCS_FIELDS) {
+		struct field_write *write = &slot->always[slot->always_count];
+
+		if (!field_set_has(&host_caps.fields, f))
+			continue;
+		*write = (struct field_write){ vmcs_field[f].encoding, &slot->vmcs12.value[f], 0 };
+		if (vmcs_field[f].use == USE_MERGE) {
+			write->merged = merge_field(&slot->input, f);
+			write->value = &write->merged;
+		}
+		slot->always_count++;
+	}
+}
+
 /* Everything is looked at, and vmcs02 brought up to date. vmcs01 is current. */
 static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
 {
@@ -275,6 +304,7 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
 	prepare_fields(slot, fields);
+	note_always(slot);
 }
 
 /*
@@ -300,18 +330,26 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
 }
 
-/* The fields of vmcs02 to write when all else is settled. */
+/* The fields that L1 changed are copied. */
 static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
 {
-	struct field_set fields;
+	struct field_set *dirty = &slot->vmcs12.dirty;
 
-	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
-		fields.word[i] = ((slot->vmcs12.dirty.word[i] | slot->always_dirty.word[i]) &
-				  ~slot->vmcs12.stale.word[i]) | inherited->word[i];
 	if (slot->ept02)
 		slot->ept02->used = ++cpu->nested.ept02.clock;
 	load_vmcs02(slot);
-	prepare_fields(slot, fields);
+	for (unsigned i = 0; i < slot->always_count; i++)
+		vmwrite(slot->always[i].encoding, *slot->always[i].value);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		for (u64 word = dirty->word[i] & copied_fields.set.word[i]; word; word &= word - 1) {
+			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
+
+			vmwrite(vmcs_field[f].encoding, field12(slot, f));
+		}
+		dirty->word[i] = 0;
+	}
+	if (UNLIKELY(!field_set_is_empty(inherited)))
+		write_fields(slot, *inherited);
 }
 
 /* The SDM's "VM Entries", behind the checks that come first of all. */
