@@ -339,12 +339,12 @@ static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const 
 		slot->ept02->used = ++cpu->nested.ept02.clock;
 	load_vmcs02(slot);
 	for (unsigned i = 0; i < slot->always_count; i++)
-		vmwrite(slot->always[i].encoding, *slot->always[i].value);
+		vmwrite_sure(slot->always[i].encoding, *slot->always[i].value);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
 		for (u64 word = dirty->word[i] & copied_fields.set.word[i]; word; word &= word - 1) {
 			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
 
-			vmwrite(vmcs_field[f].encoding, field12(slot, f));
+			vmwrite_sure(vmcs_field[f].encoding, field12(slot, f));
 		}
 		dirty->word[i] = 0;
 	}

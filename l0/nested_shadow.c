@@ -17,11 +17,6 @@ static u64 *vmread_bitmap01, *vmwrite_bitmap01;
 #define IS_GUEST(encoding) (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST)
 #define IS_READ(encoding, hot) (HOT_##hot != HOT_N && (!IS_GUEST(encoding) || (HOT_##hot & HOT_R)))
 #define IS_WRITTEN(encoding, hot) (IS_READ(encoding, hot) && (HOT_##hot & HOT_W))
-/* What an exit of L2 changes. */
-#define IS_CHANGED(name, encoding, use, hot) \
-	(IS_READ(encoding, hot) && (IS_GUEST(encoding) || USE_##use == USE_EXIT || \
-				    F_##name == F_vm_entry_interruption_information))
-
 static const union field_bits shadowed = { .has = {
 #define F(name, encoding, use, hot) .name = IS_READ(encoding, hot),
 #include "vmcs_fields.def"
@@ -112,18 +107,21 @@ void nested_shadow_follow(struct cpu *cpu)
 	vmwrite(ENC_secondary_processor_based_controls, slot ? proc2 | PROC2_vmcs_shadowing : proc2);
 }
 
-void nested_shadow_publish(const struct vmcs_slot *slot)
+void nested_shadow_publish(struct vmcs_slot *slot)
 {
-	const struct vmcs12 *vmcs12 = &slot->vmcs12;
+	struct vmcs12 *vmcs12 = &slot->vmcs12;
 
 	if (!options.vmcs_shadowing)
 		return;
 	load_shadow12(slot);
-#define F(name, encoding, use, hot) \
-	if (IS_CHANGED(name, encoding, use, hot)) \
-		vmwrite(encoding, vmcs12_get(vmcs12, F_##name));
-#include "vmcs_fields.def"
-#undef F
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		for (u64 word = vmcs12->changed.word[i] & shadowed.set.word[i]; word; word &= word - 1) {
+			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
+
+			vmwrite_sure(vmcs_field[f].encoding, vmcs12_get(vmcs12, f));
+		}
+		vmcs12->changed.word[i] = 0;
+	}
 }
 
 /* A field that L1 wrote is found by its value. */

@@ -14,7 +14,7 @@ void nested_shadow_fill(struct cpu *cpu, const struct vmcs_slot *slot);
 void nested_shadow_follow(struct cpu *cpu);
 
 /* What an exit of L2 has changed; leaves neither vmcs01 nor vmcs02 current. */
-void nested_shadow_publish(const struct vmcs_slot *slot);
+void nested_shadow_publish(struct vmcs_slot *slot);
 /* What L1 has written comes into vmcs12, dirty; leaves neither current. */
 void nested_shadow_collect(struct vmcs_slot *slot);
 /* A VMWRITE that did exit has changed this field. */
