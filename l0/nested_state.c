@@ -90,8 +90,8 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct vmcs12_image image;
 
-	nested_fetch_stale(cpu, slot);
 	nested_shadow_collect(slot);
+	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
 	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
