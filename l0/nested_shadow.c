@@ -143,7 +143,7 @@ void nested_shadow_collect(struct vmcs_slot *slot)
 #undef F
 }
 
-void nested_shadow_written(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
+void nested_shadow_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
 {
 	if (!options.vmcs_shadowing || !field_set_has(&shadowed.set, field))
 		return;

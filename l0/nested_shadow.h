@@ -17,7 +17,12 @@ void nested_shadow_follow(struct cpu *cpu);
 void nested_shadow_publish(struct vmcs_slot *slot);
 /* What L1 has written comes into vmcs12, dirty; leaves neither current. */
 void nested_shadow_collect(struct vmcs_slot *slot);
-/* A VMWRITE that did exit has changed this field. */
-void nested_shadow_written(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field);
+/* A VMWRITE that did exit has changed a field, which L1 may read in its shadow. Leaves vmcs01 current. */
+void nested_shadow_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field);
+static inline void nested_shadow_written(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
+{
+	if (UNLIKELY(vmcs_field[field].hot != HOT_N))
+		nested_shadow_write(cpu, slot, field);
+}
 
 #endif
