@@ -4,7 +4,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
-#include "nested_shadow.h"
+#include "nested_direct.h"
 #include "nested_switch.h"
 #include "options.h"
 
@@ -360,7 +360,7 @@ static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	struct entry_verdict verdict;
 
 	add_inherited(slot, &inherited);
-	nested_shadow_collect(slot);
+	nested_direct_collect(slot);
 	if (is_settled(slot, long_mode)) {
 		switch_to_settled_l2(cpu, slot, &inherited);
 	} else {

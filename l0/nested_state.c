@@ -2,7 +2,7 @@
 #include "cpu.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
-#include "nested_shadow.h"
+#include "nested_direct.h"
 #include "options.h"
 #include "string.h"
 
@@ -35,7 +35,7 @@ static void init_slot(struct vmcs_slot *slot)
 {
 	slot->vmptr12 = VMCS_NO_POINTER;
 	slot->vmcs02 = home_physical(pool_allocate(1));
-	nested_shadow_init_slot(slot);
+	nested_direct_init_slot(slot);
 	for (unsigned i = 0; i < MERGED_PAGES; i++)
 		slot->merged[i] = pool_allocate(1);
 }
@@ -64,7 +64,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
-	nested_shadow_init(&nested->caps12.fields);
+	nested_direct_init(&nested->caps12.fields);
 	nested_enter_init();
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
@@ -90,7 +90,7 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct vmcs12_image image;
 
-	nested_shadow_collect(slot);
+	nested_direct_collect(slot);
 	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
@@ -112,7 +112,7 @@ void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 	free_slot(slot);
 	if (cpu->nested.current == slot)
 		cpu->nested.current = NULL;
-	nested_shadow_follow(cpu);
+	nested_direct_follow(cpu);
 }
 
 /* A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. */
@@ -171,7 +171,7 @@ struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)
 		renew_vmcs02(slot);
 		l1_read(vmptr12, &image, sizeof(image));
 		vmcs12_load(&slot->vmcs12, &image);
-		nested_shadow_fill(cpu, slot);
+		nested_direct_fill(cpu, slot);
 		slot->vmptr12 = vmptr12;
 	}
 	slot->used = ++cpu->nested.clock;
@@ -189,6 +189,6 @@ void nested_vmxoff(struct cpu *cpu)
 		}
 	nested->current = NULL;
 	nested->vmxon = false;
-	nested_shadow_follow(cpu);
+	nested_direct_follow(cpu);
 	vmcs01_update_cr_masks(cpu);
 }

@@ -1,6 +1,6 @@
 /* From the VMCS of one level to that of the other. */
 #include "nested_switch.h"
-#include "nested_shadow.h"
+#include "nested_direct.h"
 #include "l1_exit.h"
 #include "msr_list.h"
 #include "options.h"
@@ -24,7 +24,7 @@ static void flush_l1_if_l2_has_no_vpid(const struct vmcs_slot *slot)
 
 void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_l2 *left)
 {
-	nested_shadow_publish(slot);
+	nested_direct_publish(slot);
 	load_vmcs01(cpu);
 	if (!host_state12_load(&slot->vmcs12, left))
 		exit_unexpected(cpu, "VMX abort: the PDPTEs of L1's host state are not valid");

@@ -3,7 +3,7 @@
  * are in a shadow VMCS as well, shadow12, which vmcs01's link pointer names. SDM "VMCS Shadowing" and "Software Use of
  * Virtual-Machine Control Structures".
  */
-#include "nested_shadow.h"
+#include "nested_direct.h"
 #include "l1_exit.h"
 #include "nested_switch.h"
 #include "options.h"
@@ -51,7 +51,7 @@ static void make_bitmaps(const struct field_set *fields12)
 #undef F
 }
 
-void nested_shadow_init(const struct field_set *fields12)
+void nested_direct_init(const struct field_set *fields12)
 {
 	if (!(controls_allowed(&host_caps, CONTROLS_proc2) & PROC2_vmcs_shadowing) ||
 	    !(capability(&host_caps, MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ANY))
@@ -64,7 +64,7 @@ void nested_shadow_init(const struct field_set *fields12)
 	vmwrite(ENC_vmwrite_bitmap_address, home_physical(vmwrite_bitmap01));
 }
 
-void nested_shadow_init_slot(struct vmcs_slot *slot)
+void nested_direct_init_slot(struct vmcs_slot *slot)
 {
 	struct vmcs_region_header *header;
 
@@ -81,7 +81,7 @@ static void load_shadow12(const struct vmcs_slot *slot)
 	ASSERT(vmptrld(slot->shadow12) == VMX_SUCCEED);
 }
 
-void nested_shadow_fill(struct cpu *cpu, const struct vmcs_slot *slot)
+void nested_direct_fill(struct cpu *cpu, const struct vmcs_slot *slot)
 {
 	const struct vmcs12 *vmcs12 = &slot->vmcs12;
 
@@ -96,7 +96,7 @@ void nested_shadow_fill(struct cpu *cpu, const struct vmcs_slot *slot)
 	load_vmcs01(cpu);
 }
 
-void nested_shadow_follow(struct cpu *cpu)
+void nested_direct_follow(struct cpu *cpu)
 {
 	const struct vmcs_slot *slot = cpu->nested.current;
 	u32 proc2 = controls01[CONTROLS_proc2];
@@ -107,7 +107,7 @@ void nested_shadow_follow(struct cpu *cpu)
 	vmwrite(ENC_secondary_processor_based_controls, slot ? proc2 | PROC2_vmcs_shadowing : proc2);
 }
 
-void nested_shadow_publish(struct vmcs_slot *slot)
+void nested_direct_publish(struct vmcs_slot *slot)
 {
 	struct vmcs12 *vmcs12 = &slot->vmcs12;
 
@@ -131,7 +131,7 @@ static inline void collect(struct vmcs12 *vmcs12, enum vmcs_field field, u64 val
 		vmcs12_set(vmcs12, field, value);
 }
 
-void nested_shadow_collect(struct vmcs_slot *slot)
+void nested_direct_collect(struct vmcs_slot *slot)
 {
 	if (!options.vmcs_shadowing)
 		return;
@@ -143,7 +143,7 @@ void nested_shadow_collect(struct vmcs_slot *slot)
 #undef F
 }
 
-void nested_shadow_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
+void nested_direct_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
 {
 	if (!options.vmcs_shadowing || !field_set_has(&shadowed.set, field))
 		return;
