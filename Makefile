@@ -31,19 +31,23 @@ LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
 GUEST_SRC := $(wildcard l1/guests/*.c)
-ROM_SRC := boot/rom/start.S boot/rom/loader.c
+ROM_SRC := boot/rom/start.S boot/rom/loader.c boot/stop.c
+DISK_SRC := boot/disk/start.S boot/disk/loader.c boot/stop.c
 HOST_TEST_SRC := $(wildcard tests/host/test_*.c)
 HOST_HELPER_SRC := $(filter-out $(HOST_TEST_SRC),$(wildcard tests/host/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 # What a target is linked with: its random numbers are the input's, not those of host_test.c.
 FUZZ_HELPER_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)) $(filter-out %/host_test.c,$(HOST_HELPER_SRC))
-# Images of the tests: one assembly file each, or one C file entered through start.S.
-IMAGE_SRC := $(filter-out tests/images/start.S,$(wildcard tests/images/*.[Sc]))
+# Images of the tests: one assembly file each, or one C file on parts of lib/.
+IMAGE_SRC := $(wildcard tests/images/*.[Sc])
 # L1s that print what they see of VMX, on parts of the minivisor.
 FEATURE_SRC := $(wildcard tests/features/*.c)
 
 # The conformance suite: one image for each group, all on the same library.
 CONFORM_SRC := $(wildcard tests/conform/*.c)
+
+# The differential fuzzer: one image on the same library.
+DIFF_SRC := $(wildcard tests/diff/*.c)
 
 # An object's place says how it was compiled: obj/ bare metal, rom/ 32-bit, host/ with sanitizers.
 object = $(addsuffix .o,$(basename $(addprefix $(BUILD)/$(1)/,$(2))))
@@ -53,7 +57,10 @@ PURE_OBJ := $(call object,obj,$(PURE_SRC))
 LIB_OBJ := $(call object,obj,$(LIB_SRC))
 GUEST_RUNTIME_OBJ := $(call object,obj,$(wildcard l1/guests/runtime/*.[cS]))
 CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/minivisor/enter.S)
+# The attack suite is one image on the library of the conformance suite.
+ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
+DISK_OBJ := $(call object,rom,$(DISK_SRC))
 HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
@@ -62,38 +69,54 @@ COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
+DIFF := $(BUILD)/diff/diff.elf
 HOST_TESTS := $(patsubst tests/host/%.c,$(BUILD)/tests/%,$(HOST_TEST_SRC))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzzers/%,$(FUZZ_SRC))
 COVERAGE_TESTS := $(patsubst tests/host/%.c,$(BUILD)/coverage/%,$(HOST_TEST_SRC))
 COVERAGE_FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/coverage/%,$(FUZZ_SRC))
 IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(IMAGE_SRC)))))
+C_IMAGES := $(patsubst tests/images/%.c,$(BUILD)/images/%.elf,$(wildcard tests/images/*.c))
+TRAP_IMAGES := $(filter-out $(BUILD)/images/info.elf,$(C_IMAGES))
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
-FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.c) l1/guests/runtime/traps.S \
+FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
-HEADER_FOLDERS := include lib l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot/rom \
-	tests/host tests/features/lib tests/conform/lib tests/fuzz
+HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
+	tests/host tests/features/lib tests/conform/lib tests/attack tests/diff tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
 MKROM := $(BUILD)/mkrom
+DISK := $(BUILD)/disk.bin
+MKDISK := $(BUILD)/mkdisk
+PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
 VERSION := $(BUILD)/generated/version.h
+LINUX := $(BUILD)/linux/vmlinuz
+KVMRUN := $(BUILD)/linux/kvmrun
+KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvmrun*.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
+.PHONY: kvmrun linux
+.PHONY: attack-image diff-image soak-image soak
 
 all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
-rom: $(ROM) $(MKROM)
+rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
-tests: $(HOST_TESTS) images features conform-images
+attack-image: $(BUILD)/attack.elf
+soak-image: $(BUILD)/soak.elf
+diff-image: $(DIFF)
+tests: $(HOST_TESTS) images features conform-images attack-image diff-image soak-image
 fuzzers: $(FUZZERS)
 coverage-programs: $(COVERAGE_TESTS) $(COVERAGE_FUZZERS)
+kvmrun: $(KVMRUN)
+linux: $(LINUX) $(BUILD)/linux/l1.cpio $(BUILD)/linux/l2.cpio
 
 $(BUILD)/obj/%.o: %.c Makefile | $(VERSION)
 	@mkdir -p $(@D)
@@ -158,6 +181,16 @@ $(CONFORM): $(BUILD)/conform/%.elf: $(BUILD)/obj/tests/conform/%.o $(CONFORM_LIB
 	@mkdir -p $(@D)
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
 
+$(BUILD)/attack.elf: $(ATTACK_OBJ) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $(ATTACK_OBJ) $(BUILD)/lib.a -o $@
+
+$(BUILD)/soak.elf: $(BUILD)/obj/tests/soak/soak.o $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(CONFORM_LIB_OBJ) $< $(BUILD)/lib.a -o $@
+
+$(DIFF): $(call object,obj,$(DIFF_SRC)) $(CONFORM_LIB_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	@mkdir -p $(@D)
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(filter %.o,$^) $(BUILD)/lib.a -o $@
+
 $(BUILD)/rom/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ROM_FLAGS) -c $< -o $@
@@ -172,9 +205,42 @@ $(BUILD)/rom.elf: $(ROM_OBJ) boot/rom/rom.ld
 $(ROM): $(BUILD)/rom.elf
 	objcopy -O binary $< $@
 
-$(MKROM): tools/mkrom.c
+$(BUILD)/disk.elf: $(DISK_OBJ) boot/disk/disk.ld
+	$(CC) -m32 $(LDFLAGS) -Wl,-T,boot/disk/disk.ld $(DISK_OBJ) -o $@
+
+$(DISK): $(BUILD)/disk.elf
+	objcopy -O binary $< $@
+
+$(BUILD)/tools/%.o: tools/%.c Makefile
 	@mkdir -p $(@D)
-	$(HOSTCC) $(HOST_FLAGS) $< -o $@
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -c $< -o $@
+
+$(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
+	$(HOSTCC) $(filter %.o,$^) -o $@
+
+# Programs of the Linux that is L1 or L2: static, for there is no C library.
+$(BUILD)/linux/%.o: l1/linux/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) $(HOST_FLAGS) -c $< -o $@
+
+$(KVMRUN): $(KVMRUN_OBJ)
+	$(HOSTCC) -static -pthread $^ -o $@
+
+$(BUILD)/linux/machine: $(BUILD)/linux/machine.o
+	$(HOSTCC) -static $^ -o $@
+
+$(BUILD)/linux/workload: $(BUILD)/linux/workload.o
+	$(HOSTCC) -static $^ -o $@
+
+# Debian's kernel, its modules and busybox; the script names its packages. And the two initramfs.
+$(LINUX): scripts/linux.sh
+	scripts/linux.sh kernel
+
+$(BUILD)/linux/l1.cpio: l1/linux/init $(KVMRUN) $(BUILD)/linux/machine $(LINUX)
+	scripts/linux.sh l1
+
+$(BUILD)/linux/l2.cpio: l1/linux/init-l2 $(BUILD)/linux/machine $(BUILD)/linux/workload $(LINUX)
+	scripts/linux.sh l2
 
 $(BUILD)/host/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -207,14 +273,16 @@ IMAGE_TEXT := 0x100000
 $(BUILD)/images/bzimage.elf: IMAGE_TEXT := 0xfffc00
 IMAGE_LINK = $(CC) -m32 $(LDFLAGS) -Wl,-n,-Ttext=$(IMAGE_TEXT),-e,start
 
-$(filter-out $(BUILD)/images/info.elf,$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
+$(filter-out $(C_IMAGES),$(IMAGES)): $(BUILD)/images/%.elf: $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $< -o $@
 
 $(BUILD)/images/%.bin: $(BUILD)/images/%.elf
 	objcopy -O binary $< $@
 
-$(BUILD)/images/info.elf: $(call object,rom,tests/images/start.S tests/images/info.c lib/serial.c)
+$(BUILD)/images/task.elf: $(call object,rom,tests/images/lib/task_stubs.S)
+$(TRAP_IMAGES): $(call object,rom,tests/images/lib/traps.S tests/images/lib/trap_image.c)
+$(C_IMAGES): $(BUILD)/images/%.elf: $(call object,rom,tests/images/lib/start.S lib/serial.c) $(BUILD)/rom/tests/images/%.o
 	@mkdir -p $(@D)
 	$(IMAGE_LINK) $^ -o $@
 
@@ -235,7 +303,7 @@ headers: $(HEADER_CHECKS)
 
 $(BUILD)/headers/%.h.ok: %.h Makefile | $(VERSION)
 	@mkdir -p $(@D)
-	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
+	@echo '#include "$<"' | $(CC) $(if $(filter tests/host/% tests/fuzz/% l1/linux/%,$<),$(HOST_FLAGS),$(FREESTANDING)) \
 		-iquote $(<D) -Itests/host -MF $@.d -MT $@ -fsyntax-only -x c -
 	@touch $@
 
@@ -277,6 +345,11 @@ coverage:
 l0-coverage:
 	@scripts/packages.sh build emulator check coverage
 	+@scripts/l0-coverage.sh
+
+# Ten million exits: 15 minutes on an idle machine.
+soak: l0 rom soak-image
+	@scripts/packages.sh build emulator
+	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
 
 gates:
 	+@scripts/check.sh gates

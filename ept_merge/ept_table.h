@@ -4,6 +4,10 @@
 
 #include "ept_entry.h"
 
+/* The least pages for a pool: all that one instruction of a guest touches must be mapped at once, or it never ends. */
+#define EPT_TABLES_MIN 64u
+#define EPT_ADDRESS_WIDTH EPT_LEVEL_SHIFT(EPT_LEVELS + 1)
+
 /* A pool of page-table pages, by host physical address. */
 struct ept_pages {
 	void *context;

@@ -11,11 +11,18 @@
 
 #define TURTLES_PORT_EXIT 0xf4
 #define TURTLES_PORT_SHUTDOWN 0x8900
+/* With the switch self_check a write asks L0 whether it is whole; without it an absent port. */
+#define TURTLES_PORT_CHECK 0x8904
 #define TURTLES_SHUTDOWN_BYTES "Shutdown"
 #define TURTLES_STATUS_SUCCESS 0
 #define TURTLES_STATUS_FAILURE 1
 
 /* L1's console and L0's log. COM2 belongs to L0: to L1 it is an absent port. */
+/* Where a PC switches address line 20: system control port A, and the keyboard controller. */
+#define PORT_SYSTEM_CONTROL 0x92
+#define PORT_KEYBOARD_DATA 0x60
+#define PORT_KEYBOARD_COMMAND 0x64
+
 #define PORT_COM1 0x3f8
 #define PORT_COM2 0x2f8
 #define PORTS_PER_UART 8

@@ -242,6 +242,9 @@ struct vmcs_region_header {
 };
 #define VMCS_REVISION_SHADOW BIT(31)
 
+/* SDM "VMX Aborts": what the abort indicator says. */
+enum vmx_abort { VMX_ABORT_saving_guest_msrs = 1, VMX_ABORT_host_pdptes = 2, VMX_ABORT_loading_host_msrs = 4 };
+
 /* IA32_VMX_VMFUNC and the VM-function controls; SDM "VM-Function Controls". */
 #define VMFUNC_eptp_switching BIT(0)
 #define EPTP_LIST_ENTRIES 512

@@ -60,14 +60,19 @@
 #define RFLAGS_IF BIT(9)
 #define RFLAGS_DF BIT(10)
 #define RFLAGS_OF BIT(11)
+#define RFLAGS_NT BIT(14)
 #define RFLAGS_RF BIT(16)
 #define RFLAGS_VM BIT(17)
 #define RFLAGS_AC BIT(18)
+#define RFLAGS_DEFINED (BITS(21, 16) | BITS(14, 6) | RFLAGS_AF | RFLAGS_PF | RFLAGS_CF)
 /* The six flags by which a VMX instruction tells its outcome; SDM "Conventions" of the VMX reference. */
 #define RFLAGS_VMX_OUTCOME (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
 #define DR7_RESET 0x400ull
 #define DR6_BS BIT(14)
+#define DR6_BT BIT(15)
+/* The enabling bits that a task switch clears: L0 to L3 and LE. */
+#define DR7_LOCAL (BIT(0) | BIT(2) | BIT(4) | BIT(6) | BIT(8))
 
 enum x86_vector {
 	VECTOR_DE = 0,
@@ -99,6 +104,7 @@ enum x86_vector {
 #define PF_USER BIT(2)
 #define PF_RSVD BIT(3)
 #define PF_FETCH BIT(4)
+#define PF_PK BIT(5)
 
 /* Page-table entries; SDM "Paging". */
 #define PTE_PRESENT BIT(0)
@@ -110,8 +116,14 @@ enum x86_vector {
 #define PTE_DIRTY BIT(6)
 #define PTE_LARGE BIT(7)
 #define PTE_GLOBAL BIT(8)
+#define PTE_KEY_SHIFT 59
+#define PTE_KEY BITS(62, 59)
 #define PTE_NX BIT(63)
 #define PTE_ADDRESS BITS(51, 12)
+
+/* SDM "Protection Keys": two bits of PKRU for each key. */
+#define PKRU_ACCESS_DISABLE BIT(0)
+#define PKRU_WRITE_DISABLE BIT(1)
 
 /* Segment access rights as the VMCS holds them; SDM "Guest Register State". */
 #define AR_TYPE BITS(3, 0)
@@ -177,6 +189,7 @@ enum msr_number {
 	MSR_X2APIC_FIRST = 0x800,
 	MSR_X2APIC_LAST = 0x8ff,
 	MSR_IA32_BNDCFGS = 0xd90,
+	MSR_IA32_XSS = 0xda0,
 	MSR_IA32_EFER = 0xc0000080,
 	MSR_IA32_STAR = 0xc0000081,
 	MSR_IA32_LSTAR = 0xc0000082,
@@ -211,9 +224,11 @@ enum memory_type {
 /* CPUID */
 #define CPUID1_ECX_VMX BIT(5)
 #define CPUID1_ECX_SMX BIT(6)
+#define CPUID1_ECX_X2APIC BIT(21)
 #define CPUID1_ECX_XSAVE BIT(26)
 #define CPUID1_ECX_OSXSAVE BIT(27)
 #define CPUID1_ECX_HYPERVISOR BIT(31)
+#define CPUID7_EBX_SMAP BIT(20)
 #define CPUID_EXT1_EDX_PAGE1G BIT(26)
 
 #endif

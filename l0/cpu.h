@@ -4,6 +4,7 @@
 
 #include "insn.h"
 #include "nested.h"
+#include "vmcs_shadow/apic.h"
 #include "vmcs_shadow/operand.h"
 #include "stats.h"
 #include "vmx_insn.h"
@@ -11,23 +12,53 @@
 
 #define MAX_CPUS 8
 
+/* SDM "Local APIC": the CPU's own, which is L1's. l1_apic.c */
+struct l1_apic {
+	struct apic_address address;
+	u64 page; /* physical, of its registers; NO_APIC_PAGE if they are not in memory */
+	volatile u32 *window; /* where L0 reaches that page */
+};
+#define NO_APIC_PAGE (~0ull)
+
+enum wish {
+	WISH_look = 1, /* nothing but to look again */
+	WISH_nmi = 2,  /* an NMI for L1 */
+	WISH_init = 4, /* an INIT for L1; stays while it is blocked */
+	WISH_sipi = 8, /* a start-up IPI for the CPU, which waits for it */
+	WISH_wait = 16, /* the CPU waits for a SIPI within L0 */
+};
+
+/* A write of L1's to CR0 or CR4 that the CPU is to make, or to refuse; l1_cr.c. */
+struct cr_retry {
+	enum vmcs_encoding real, shadow;
+	u64 old_real, old_shadow;
+	u64 rip, cs_base;
+};
+
 struct cpu {
 	/* The guest's registers and what entry.S keeps; it knows these by offset. RSP is in the VMCS. */
 	u64 gpr[GPRS];
 	u64 host_rsp;
 	u64 tsc_entry, tsc_exit;
+	bool attention; /* an NMI has hit L0 since it last looked at the wishes: do not enter a guest */
+	bool abandoned; /* so the last entry did not happen */
 
 	bool launch; /* the current VMCS is clear: enter by VMLAUNCH */
 	enum level level; /* who runs at the next entry */
 	bool sipi_taken;   /* started by a SIPI, nothing executed since as far as L0 knows */
-	bool init_pending; /* INIT came while L1 was in VMX operation, which blocks it */
-	bool nmi_pending; /* an NMI hit L0 itself and must be passed on */
+	u32 wishes; /* what to see to before the next entry; also set by other CPUs and the NMI handler: atomic */
+	u8 sipi_vector; /* of WISH_sipi */
+	bool kicked; /* an NMI of L0's own is on its way to this CPU; atomic */
+	bool in_guest; /* may use translations of EPT01 and EPT02; set under the lock */
+	u64 flushed; /* kick.c: the generation of translations that this CPU has none older than */
+	struct l1_apic apic;
 	unsigned number;
 
 	u64 vmcs01; /* host physical */
 	u64 tsc_offset01;
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
 	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
+	struct cr_retry cr_retry;
 
 	struct nested nested;
 	struct stats stats;
@@ -35,24 +66,39 @@ struct cpu {
 
 extern struct cpu *cpus[MAX_CPUS];
 extern unsigned cpu_count;
+/* The CPU that executes this; NULL before its cpu_bring_up(). fault.c */
+struct cpu *current_cpu(void);
 
 /* What the CPU offers, probed once at start. main.c */
 extern struct vmx_capabilities host_caps;
 
+#define VMX_ENTER(transition) \
+	__asm__ volatile("call " transition : "+D"(cpu), "+S"(rsi) : : \
+			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", \
+			 "cc", "memory")
+
 /*
  * Enter the current VMCS; returns the CPU at its next exit. It saves no register over the guest's: what the compiler
- * needs afterwards it keeps on the stack. An entry that VMfails ends in vmx_entry_failed().
+ * needs afterwards it keeps on the stack. An entry that VMfails goes by way of vmx_entry_failed().
  */
 static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
 {
 	u64 rsi = launch;
 
-	__asm__ volatile("call vmx_transition" : "+D"(cpu), "+S"(rsi) : :
-			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-			 "cc", "memory");
+	VMX_ENTER("vmx_transition");
 	return cpu;
 }
-NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 rflags);
+/* Of entry.S: the CPU refused the current VMCS. If L1 is to blame it runs next, and the answer is whom to enter. */
+COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 rflags);
+/* The same, but abandoned if an NMI has asked for attention; see kick.h. */
+static inline struct cpu *vmx_enter_kickable(struct cpu *cpu, bool launch)
+{
+	u64 rsi = launch;
+
+	VMX_ENTER("vmx_transition_kickable");
+	return cpu;
+}
+#undef VMX_ENTER
 void vmx_exit_point(void);
 
 /* Run L1, and L2 for it, for ever. exit.c */
@@ -78,6 +124,9 @@ void cpu_tables_init(unsigned number);
 u64 cpu_gdt_base(unsigned number);
 u64 cpu_tss_base(unsigned number);
 u64 cpu_idt_base(void);
+#define CPU_GDT_SIZE 40
+#define CPU_TSS_SIZE 104
+#define CPU_IDT_SIZE (EXCEPTION_VECTORS * 16)
 /* Print a backtrace from a stack pointer, one symbol a line. */
 COLD void backtrace(u64 rsp);
 

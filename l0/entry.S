@@ -1,18 +1,29 @@
 /*
  * The way into a guest and out of it: called by vmx_enter() (cpu.h), it returns at the next VM exit.
- * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS).
+ * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS), which
+ * may give the CPU back to resume L1.
  * No other register survives: they are the guest's meanwhile.
  *
  * struct cpu begins with the guest's registers; the stack pointer runs over them, down at an exit (the VMCS's
  * host_rsp is their end) and up at an entry. The TSC is read as near to the transitions as registers allow; what lies
  * between is told to stats.c by two constants there, and proved by the witness test.
+ *
+ * An NMI between vmx_window_start and the entry, or before it as attention tells, must not be overlooked: it may be
+ * another CPU that wants this one out of its guest. fault.c turns back an entry that has got no further than this.
  */
 #define CPU_HOST_RSP 128
 #define CPU_TSC_ENTRY 136
 #define CPU_TSC_EXIT 144
+#define CPU_ATTENTION 152
+#define CPU_ABANDONED 153
 
 	.text
-	.globl vmx_transition
+	.globl vmx_transition, vmx_transition_kickable
+vmx_transition_kickable:
+	movq	%rsp, CPU_HOST_RSP(%rdi)
+vmx_window_start:
+	cmpb	$0, CPU_ATTENTION(%rdi)
+	jne	vmx_entry_abandoned
 vmx_transition:
 	movq	%rsp, CPU_HOST_RSP(%rdi)
 	movq	%rdi, %rsp
@@ -40,11 +51,21 @@ vmx_transition:
 	vmresume
 	jmp	2f
 1:	vmlaunch
+vmx_window_end:
 2:	leaq	-CPU_HOST_RSP(%rsp), %rdi
 	movq	(%rsp), %rsp
 	pushfq
 	popq	%rsi
 	call	vmx_entry_failed
+	movq	%rax, %rdi		/* L1 goes on */
+	xorl	%esi, %esi
+	jmp	vmx_transition
+
+/* The NMI handler comes here with the stack and the RDI of the caller. */
+	.globl vmx_entry_abandoned, vmx_window_start, vmx_window_end
+vmx_entry_abandoned:
+	movb	$1, CPU_ABANDONED(%rdi)
+	ret
 
 	.globl vmx_exit_point
 vmx_exit_point:

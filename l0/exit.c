@@ -1,17 +1,30 @@
 /* The run loop and the dispatch of L1's exits. */
+#include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "l1_task.h"
 #include "smp.h"
 #include "print.h"
 #include "stats_account.h"
 
 typedef void exit_handler(struct cpu *cpu);
 
+static void exception_or_nmi_exit(struct cpu *cpu)
+{
+	if (exit_is_nmi())
+		l1_nmi_exit(cpu);
+	else
+		l1_exception_exit(cpu);
+}
+
 /* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
+	[REASON_exception_or_nmi] = exception_or_nmi_exit,
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
 	[REASON_startup_ipi] = l1_sipi_exit,
+	[REASON_nmi_window] = l1_nmi_window_exit,
+	[REASON_task_switch] = l1_task_switch_exit,
 	[REASON_cpuid] = l1_cpuid_exit,
 	[REASON_getsec] = l1_getsec_exit,
 	[REASON_invd] = l1_invd_exit,
@@ -58,26 +71,76 @@ static bool nmi_is_blocked(const struct cpu *cpu, bool exits)
 	       vmread(ENC_vm_entry_interruption_information) & INTR_VALID;
 }
 
+/* L0's own, never asked for by vmcs12: an NMI of L1's waits for L2. */
+void l1_nmi_window_exit(struct cpu *cpu)
+{
+	(void)cpu;
+	vmwrite(ENC_primary_processor_based_controls,
+		vmread(ENC_primary_processor_based_controls) & ~(u64)PROC_nmi_window_exiting);
+}
+
+/* Have the guest exit as soon as it can take an NMI; where L0 tracks that, which is with more than one CPU. */
+static void open_nmi_window(void)
+{
+	if (controls01[CONTROLS_pin] & PIN_virtual_nmis)
+		vmwrite(ENC_primary_processor_based_controls,
+			vmread(ENC_primary_processor_based_controls) | PROC_nmi_window_exiting);
+}
+
 /* An NMI that hit L0 instead of the guest goes to the guest; if that cannot take it now, at a later entry. */
 static void pass_on_nmi(struct cpu *cpu)
 {
 	bool exits = cpu->level == LEVEL_2 &&
 		     cpu->nested.current->vmcs12.value[F_pin_based_controls] & PIN_nmi_exiting;
 
-	if (nmi_is_blocked(cpu, exits))
+	if (nmi_is_blocked(cpu, exits)) {
+		open_nmi_window();
 		return;
-	cpu->nmi_pending = false;
+	}
+	wish_granted(cpu, WISH_nmi);
 	if (exits)
 		nested_reflect_event(cpu, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 	else
 		vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_nmi << INTR_TYPE_SHIFT | VECTOR_NMI);
 }
 
-NORETURN COLD void vmx_entry_failed(struct cpu *cpu, u64 flags)
+/* With more than one CPU all NMIs exit. */
+void l1_nmi_exit(struct cpu *cpu)
 {
-	print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
-	      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
-	exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
+	nmi_arrived(cpu);
+	nmi_unblock();
+}
+
+static void attend(struct cpu *cpu)
+{
+	if (cpu->level == LEVEL_2 && cpu->nested.current->trying) {
+		cpu->attention = false; /* this entry fails at once, and L2 does not run */
+		return;
+	}
+	smp_attend(cpu);
+	if (cpu->wishes & WISH_nmi)
+		pass_on_nmi(cpu);
+}
+
+/*
+ * L1 is to blame where the CPU looks at memory of L1's that L0 has looked at before: it may have changed since, by
+ * another CPU, or be a device, which answers the CPU alone. The lock is free, as around every entry.
+ */
+COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 flags)
+{
+	bool blamed;
+
+	if (cpu_count > 1)
+		shared_lock();
+	blamed = cpu->level == LEVEL_2 && flags & RFLAGS_ZF && nested_entry_refused(cpu);
+	if (!blamed) {
+		print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
+		      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
+		exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
+	}
+	if (cpu_count > 1)
+		shared_unlock();
+	return cpu;
 }
 
 NORETURN void cpu_run(struct cpu *cpu)
@@ -87,14 +150,17 @@ NORETURN void cpu_run(struct cpu *cpu)
 	for (;;) {
 		u32 reason;
 
-		if (UNLIKELY(cpu->nmi_pending))
-			pass_on_nmi(cpu);
-		if (UNLIKELY(cpu_count > 1))
-			shared_unlock();
-		cpu = vmx_enter(cpu, cpu->launch);
+		if (UNLIKELY(cpu->wishes))
+			attend(cpu);
+		if (UNLIKELY(cpu_count > 1)) {
+			kickable_begin(cpu);
+			cpu = vmx_enter_kickable(cpu, cpu->launch);
+			if (!kickable_end(cpu))
+				continue;
+		} else {
+			cpu = vmx_enter(cpu, cpu->launch);
+		}
 		stats_account(cpu);
-		if (UNLIKELY(cpu_count > 1))
-			shared_lock();
 		reason = (u32)vmread(ENC_exit_reason);
 		if (cpu->level == LEVEL_1)
 			l1_exit(cpu, reason);

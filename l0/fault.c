@@ -1,5 +1,6 @@
 /* L0's own descriptor tables, and what happens when L0 itself faults. */
 #include "cpu.h"
+#include "kick.h"
 #include "print.h"
 #include "stacks.h"
 #include "symbols.h"
@@ -36,6 +37,8 @@ struct gdt {
 static struct tss tss[MAX_CPUS];
 static struct gdt gdt[MAX_CPUS];
 static struct gate idt[EXCEPTION_VECTORS];
+_Static_assert(sizeof(struct tss) == CPU_TSS_SIZE && sizeof(struct gdt) == CPU_GDT_SIZE && sizeof(idt) == CPU_IDT_SIZE,
+	       "self_check.c knows them by their sizes");
 
 /* fault_entry.S */
 extern const u64 fault_stubs[EXCEPTION_VECTORS];
@@ -52,7 +55,10 @@ struct fault_frame {
 	u64 vector, error_code;
 	u64 rip, cs, rflags, rsp, ss;
 };
+#define FRAME_RDI 8
 void fault_handle(struct fault_frame *frame);
+extern const char vmx_window_start[], vmx_window_end[], vmx_entry_abandoned[]; /* entry.S */
+extern const char halt_window_start[], halt_window_end[]; /* fault_entry.S */
 
 static u64 stack_top(unsigned number, unsigned which)
 {
@@ -179,7 +185,7 @@ static bool fix_up(struct fault_frame *frame)
 	return false;
 }
 
-static struct cpu *current_cpu(void)
+struct cpu *current_cpu(void)
 {
 	u64 rsp;
 
@@ -187,14 +193,34 @@ static struct cpu *current_cpu(void)
 	return cpus[(rsp - (u64)stacks) / sizeof(stacks[0])];
 }
 
+static bool is_within(u64 rip, const char *start, const char *end)
+{
+	return rip >= (u64)start && rip < (u64)end;
+}
+
+/* What the NMI may have come to prevent has not happened yet: turn back from the entry, or do not halt. */
+static void turn_back(struct cpu *cpu, struct fault_frame *frame)
+{
+	cpu->attention = true;
+	if (is_within(frame->rip, vmx_window_start, vmx_window_end)) {
+		frame->rip = (u64)vmx_entry_abandoned;
+		frame->rsp = cpu->host_rsp;
+		frame->gpr[FRAME_RDI] = (u64)cpu;
+	} else if (is_within(frame->rip, halt_window_start, halt_window_end)) {
+		frame->rip = (u64)halt_window_end;
+	}
+}
+
 void fault_handle(struct fault_frame *frame)
 {
 	static bool reporting;
 	struct cpu *cpu = current_cpu();
 
-	/* L0 takes no interrupts; an NMI that hits L0 is L1's and is passed on at the next entry. */
+	/* L0 takes no interrupts; an NMI that hits L0 is L1's and is passed on, or another CPU's kick. */
 	if (frame->vector == VECTOR_NMI && cpu) {
-		cpu->nmi_pending = true;
+		nmi_arrived(cpu);
+		if (cpu_count > 1)
+			turn_back(cpu, frame);
 		return;
 	}
 	if (frame->vector == VECTOR_GP && fix_up(frame))

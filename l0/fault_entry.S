@@ -1,4 +1,4 @@
-/* The entries of L0's IDT: vector and error code onto the stack, registers, fault_handle(). */
+/* The entries of L0's IDT: vector and error code onto the stack, registers, fault_handle(); and a HLT that NMIs end. */
 
 #define HAS_ERROR_CODE(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21)
 
@@ -55,6 +55,17 @@ fault_common:
 	popq	%rax
 	addq	$16, %rsp
 	iretq
+
+
+/* void halt_unless(const bool *attention): kick.h. The NMI handler skips a HLT that is not yet executed. */
+	.globl	halt_unless, halt_window_start, halt_window_end
+halt_unless:
+halt_window_start:
+	cmpb	$0, (%rdi)
+	jne	halt_window_end
+	hlt
+halt_window_end:
+	ret
 
 	.section .rodata
 	.balign 8

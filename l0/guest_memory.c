@@ -1,6 +1,7 @@
 #include "guest_memory.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "nested_switch.h"
 #include "vmcs_shadow/paging.h"
 
 static bool read_entry(void *context, u64 address, unsigned size, u64 *entry)
@@ -25,36 +26,95 @@ static bool write_entry(void *context, u64 address, unsigned size, u64 entry)
 
 static const struct paging_memory l1_tables = { NULL, read_entry, write_entry };
 
-static struct paging_state l1_paging(void)
+/* PKRU is L1's while L0 runs, which has no user pages of its own. */
+static u32 read_pkru(void)
+{
+	u64 cr4 = read_cr4();
+	u32 pkru;
+
+	write_cr4(cr4 | CR4_PKE);
+	pkru = rdpkru();
+	write_cr4(cr4);
+	return pkru;
+}
+
+static struct paging_state l1_paging(enum paging_privilege privilege)
 {
 	struct paging_state state = {
 		.cr0 = vmread(ENC_guest_cr0), .cr3 = vmread(ENC_guest_cr3), .cr4 = vmread(ENC_guest_cr4),
 		.efer = vmread(ENC_guest_ia32_efer), .alignment_check = vmread(ENC_guest_rflags) & RFLAGS_AC,
-		.page1g = host_caps.page1g, .maxphyaddr = host_caps.maxphyaddr,
+		.privilege = privilege, .page1g = host_caps.page1g, .maxphyaddr = host_caps.maxphyaddr,
 	};
 
 	if (state.cr4 & CR4_PAE && !(state.efer & EFER_LMA))
 		for (unsigned i = 0; i < ARRAY_SIZE(state.pdpte); i++)
 			state.pdpte[i] = vmread(ENC_guest_pdpte0 + 2 * i);
+	if (UNLIKELY(state.cr4 & CR4_PKE))
+		state.pkru = read_pkru();
 	return state;
 }
 
-/* The L1-physical address of a linear one, or #PF for L1. */
-static bool translate(const struct paging_state *state, u64 linear, bool write, u64 *address10)
+enum paging_privilege l1_privilege(void)
 {
-	struct paging_result result = paging_walk(state, &l1_tables, linear, write);
+	return l1_cpl() == 3 ? PAGING_user : PAGING_supervisor;
+}
 
+/* L2's memory, on the way to the byte at a linear address. */
+struct l2_memory {
+	struct cpu *cpu;
+	u64 linear;
+};
+
+/* With accessed and dirty flags in EPT12 the CPU's accesses to paging structures count as writes. */
+static bool reach_entry(const struct l2_memory *l2, u64 address20, bool write, u64 *address10)
+{
+	bool flags = field12(l2->cpu->nested.current, F_ept_pointer) & EPTP_ACCESSED_DIRTY;
+
+	return nested_reach(l2->cpu, address20, l2->linear, write || flags ? EPT_READ | EPT_WRITE : EPT_READ, false,
+			    address10);
+}
+
+static bool read_entry20(void *context, u64 address20, unsigned size, u64 *entry)
+{
+	u64 address10;
+
+	return reach_entry(context, address20, false, &address10) && read_entry(NULL, address10, size, entry);
+}
+
+static bool write_entry20(void *context, u64 address20, unsigned size, u64 entry)
+{
+	u64 address10;
+
+	return reach_entry(context, address20, true, &address10) && write_entry(NULL, address10, size, entry);
+}
+
+static void page_fault(u64 linear, u32 error_code)
+{
+	write_cr2(linear);
+	inject_exception(VECTOR_PF, true, error_code);
+}
+
+/* The L1-physical address of a linear one, or #PF. With a cpu it is L2 whose address it is. */
+static bool translate(struct cpu *cpu, const struct paging_state *state, u64 linear, bool write, u64 *address10)
+{
+	struct l2_memory l2 = { cpu, linear };
+	const struct paging_memory l2_tables = { &l2, read_entry20, write_entry20 };
+	struct paging_result result = paging_walk(state, cpu ? &l2_tables : &l1_tables, linear, write);
+
+	if (cpu && cpu->level != LEVEL_2)
+		return false; /* an exit to L1 on the way */
 	if (result.status == PAGING_FAULT) {
-		write_cr2(linear);
-		inject_exception(VECTOR_PF, true, result.error_code);
+		page_fault(linear, result.error_code);
 		return false;
 	}
 	/* Absent memory reads as all ones: a present entry with reserved bits set. */
 	if (result.status == PAGING_UNREADABLE) {
-		write_cr2(linear);
-		inject_exception(VECTOR_PF, true, (u32)(PF_PRESENT | PF_RSVD | (write ? PF_WRITE : 0)));
+		page_fault(linear, (u32)(PF_PRESENT | PF_RSVD | (write ? PF_WRITE : 0) |
+					 (state->privilege == PAGING_user ? PF_USER : 0)));
 		return false;
 	}
+	if (cpu)
+		return nested_reach(cpu, result.address, linear, write ? EPT_WRITE : EPT_READ, true, address10);
 	*address10 = result.address;
 	return true;
 }
@@ -64,23 +124,26 @@ struct span {
 	unsigned size[2]; /* the second is 0 unless the access crosses a page */
 };
 
-static bool translate_span(u64 linear, unsigned size, bool write, struct span *span)
+static bool translate_span(struct cpu *cpu, enum paging_privilege privilege, u64 linear, unsigned size, bool write,
+			   struct span *span)
 {
-	struct paging_state state = l1_paging();
-	u64 left = PAGE_SIZE - linear % PAGE_SIZE;
+	struct paging_state state = l1_paging(privilege);
+	u64 left = PAGE_SIZE - linear % PAGE_SIZE, next = linear + left;
 
 	span->size[0] = size < left ? size : (unsigned)left;
 	span->size[1] = size - span->size[0];
-	return translate(&state, linear, write, &span->address10[0]) &&
-	       (!span->size[1] || translate(&state, linear + span->size[0], write, &span->address10[1]));
+	if (!translate(cpu, &state, linear, write, &span->address10[0]))
+		return false;
+	if (!span->size[1])
+		return true;
+	return translate(cpu, &state, l1_in_64bit_code() ? next : (u32)next, write, &span->address10[1]);
 }
 
-bool l1_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size)
+static bool read_linear(struct cpu *cpu, enum paging_privilege privilege, u64 linear, void *to, unsigned size)
 {
 	struct span span;
 
-	(void)cpu;
-	if (!translate_span(linear, size, false, &span))
+	if (!translate_span(cpu, privilege, linear, size, false, &span))
 		return false;
 	l1_read(span.address10[0], to, span.size[0]);
 	if (span.size[1])
@@ -88,17 +151,55 @@ bool l1_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size)
 	return true;
 }
 
-bool l1_write_linear(struct cpu *cpu, u64 linear, const void *from, unsigned size)
+static bool write_linear(struct cpu *cpu, enum paging_privilege privilege, u64 linear, const void *from, unsigned size)
 {
 	struct span span;
 
-	(void)cpu;
-	if (!translate_span(linear, size, true, &span))
+	if (!translate_span(cpu, privilege, linear, size, true, &span))
 		return false;
 	l1_write(span.address10[0], from, span.size[0]);
 	if (span.size[1])
 		l1_write(span.address10[1], (const char *)from + span.size[0], span.size[1]);
 	return true;
+}
+
+bool l1_read_linear(enum paging_privilege privilege, u64 linear, void *to, unsigned size)
+{
+	return read_linear(NULL, privilege, linear, to, size);
+}
+
+bool l1_write_linear(enum paging_privilege privilege, u64 linear, const void *from, unsigned size)
+{
+	return write_linear(NULL, privilege, linear, from, size);
+}
+
+bool l1_probe_linear(enum paging_privilege privilege, u64 linear, unsigned size, bool write)
+{
+	struct span span;
+
+	return translate_span(NULL, privilege, linear, size, write, &span);
+}
+
+static struct cpu *if_l2(struct cpu *cpu)
+{
+	return cpu->level == LEVEL_2 ? cpu : NULL;
+}
+
+bool guest_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size)
+{
+	return read_linear(if_l2(cpu), l1_privilege(), linear, to, size);
+}
+
+bool guest_write_linear(struct cpu *cpu, u64 linear, const void *from, unsigned size)
+{
+	return write_linear(if_l2(cpu), l1_privilege(), linear, from, size);
+}
+
+bool guest_probe_linear(struct cpu *cpu, u64 linear, unsigned size, bool write)
+{
+	struct span span;
+
+	return translate_span(if_l2(cpu), l1_privilege(), linear, size, write, &span);
 }
 
 bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
@@ -130,4 +231,49 @@ bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES])
 		if (pdpte[i] & PTE_PRESENT && pdpte[i] & reserved)
 			return false;
 	return true;
+}
+
+/* Reading L2's page tables goes through EPT12, where there is one. */
+static bool read_entry_of_l2(void *context, u64 address, unsigned size, u64 *entry)
+{
+	return nested_translate20(context, address, &address) && read_entry(NULL, address, size, entry);
+}
+
+/* The CPU has set the flags when it fetched the instruction. */
+static bool keep_entry(void *context, u64 address, unsigned size, u64 entry)
+{
+	(void)context;
+	(void)address;
+	(void)size;
+	(void)entry;
+	return true;
+}
+
+static bool fetch_address(struct cpu *cpu, const struct paging_state *state, u64 linear, u64 *address10)
+{
+	struct paging_memory memory = { cpu, cpu->level == LEVEL_2 ? read_entry_of_l2 : read_entry, keep_entry };
+	struct paging_result result = paging_walk(state, &memory, linear, false);
+
+	*address10 = result.address;
+	return result.status == PAGING_OK &&
+	       (cpu->level == LEVEL_1 || nested_translate20(cpu, result.address, address10));
+}
+
+unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size)
+{
+	struct paging_state state = l1_paging(PAGING_supervisor);
+	u64 linear = vmread(ENC_guest_rip) + (l1_in_64bit_code() ? 0 : vmread(ENC_guest_cs_base)), address10;
+	unsigned length = 0;
+
+	state.alignment_check = true; /* as if it were an explicit access: SMAP does not apply to fetches */
+	while (length < size) {
+		unsigned left = (unsigned)(PAGE_SIZE - (linear + length) % PAGE_SIZE);
+		unsigned part = size - length < left ? size - length : left;
+
+		if (!fetch_address(cpu, &state, linear + length, &address10))
+			break;
+		l1_read(address10, code + length, part);
+		length += part;
+	}
+	return length;
 }

@@ -7,6 +7,11 @@
 
 /* Give the guest whose VMCS is current an exception at its next entry. */
 void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code);
+/*
+ * The exception just injected came up during the delivery of an event, given as IDT-vectoring information: together
+ * they may be a double fault, or the end of L1.
+ */
+COLD void l1_combine_faults(struct cpu *cpu, u32 event);
 static inline void inject_ud(void)
 {
 	inject_exception(VECTOR_UD, false, 0);
@@ -37,10 +42,10 @@ COLD void l1_end_blocking(u64 interruptibility);
 /* A single-step trap is due behind the instruction; SDM "Pending Debug Exceptions" of that section. */
 COLD void l1_single_step(void);
 
-/* Go on behind the instruction that exited, whose RFLAGS are given. */
-static inline void l1_advance(u64 rflags)
+/* Go on length bytes further, behind an instruction that L0 has executed; RFLAGS are those it began with. */
+static inline void l1_advance_by(u64 length, u64 rflags)
 {
-	u64 from = vmread(ENC_guest_rip), rip = from + vmread(ENC_vm_exit_instruction_length);
+	u64 from = vmread(ENC_guest_rip), rip = from + length;
 	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
 
 	if (UNLIKELY((from ^ rip) >> 32) && !l1_in_64bit_code())
@@ -50,6 +55,12 @@ static inline void l1_advance(u64 rflags)
 		l1_end_blocking(interruptibility);
 	if (UNLIKELY(rflags & RFLAGS_TF))
 		l1_single_step();
+}
+
+/* Go on behind the instruction that exited. */
+static inline void l1_advance(u64 rflags)
+{
+	l1_advance_by(vmread(ENC_vm_exit_instruction_length), rflags);
 }
 
 static inline void l1_skip_instruction(void)
@@ -65,6 +76,7 @@ void l1_wrmsr_exit(struct cpu *cpu);
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
 void l1_cr_exit(struct cpu *cpu);
+void l1_exception_exit(struct cpu *cpu);
 /* The value that the MOV to a control register at hand writes, whoever executes it. */
 u64 cr_mov_source(const struct cpu *cpu, u64 qualification);
 void l1_io_exit(struct cpu *cpu);
@@ -72,6 +84,13 @@ void l1_xsetbv_exit(struct cpu *cpu);
 void l1_invd_exit(struct cpu *cpu);
 void l1_getsec_exit(struct cpu *cpu);
 void l1_triple_fault_exit(struct cpu *cpu);
+/* Of an exit by exception or NMI: is it the latter? */
+static inline bool exit_is_nmi(void)
+{
+	return (vmread(ENC_vm_exit_interruption_information) & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
+}
+void l1_nmi_exit(struct cpu *cpu);
+void l1_nmi_window_exit(struct cpu *cpu);
 
 /* vmcs01.c */
 void vmcs01_init(struct cpu *cpu);
@@ -93,8 +112,8 @@ void l1_set_cr4(u64 value);
 
 /* The controls of vmcs01, which every vmcs02 must have too. */
 extern u32 controls01[CONTROL_GROUPS];
-/* L0's own bitmaps, the first page of each. */
-extern u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
+/* L0's own bitmaps. The last is for VMREAD and VMWRITE: the fields that the CPU has and L1 is not offered. */
+extern u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01, *field_bitmap01;
 void bitmaps01_init(void);
 
 #endif

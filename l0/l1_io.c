@@ -1,6 +1,8 @@
-/* The ports that L0 keeps: its log, which is absent to L1, and the two that end a run. */
+/* The ports that L0 keeps: its log, which is absent to L1, the two that end a run, and what of others could harm it. */
 #include "guest_memory.h"
 #include "l1_exit.h"
+#include "options.h"
+#include "self_check.h"
 
 /* SDM "Exit Qualification for I/O Instructions" */
 #define IO_SIZE(q) (((q) & 7) + 1)
@@ -8,6 +10,8 @@
 #define IO_STRING BIT(4)
 #define IO_REP BIT(5)
 #define IO_PORT(q) ((u16)((q) >> 16))
+/* Of the instruction information: the segment of OUTS. */
+#define IO_SEGMENT(i) ((enum segment)((i) >> 15 & 7))
 
 static void shutdown_byte(struct cpu *cpu, u8 byte)
 {
@@ -27,12 +31,37 @@ static void port_write(struct cpu *cpu, u16 port, u8 byte)
 		l0_stop(byte);
 	else if (port == TURTLES_PORT_SHUTDOWN)
 		shutdown_byte(cpu, byte);
+	else if (port == TURTLES_PORT_CHECK)
+		self_check();
 }
 
 static bool is_kept(u16 port)
 {
 	return port == TURTLES_PORT_EXIT || port == TURTLES_PORT_SHUTDOWN ||
+	       (port == TURTLES_PORT_CHECK && options.self_check) ||
 	       (port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
+}
+
+#define SYSTEM_CONTROL_A20 BIT(1)
+#define OUTPUT_PORT_A20 BIT(1)
+enum { KEYBOARD_WRITE_OUTPUT_PORT = 0xd1, KEYBOARD_A20_OFF = 0xdd, KEYBOARD_A20_ON = 0xdf };
+
+/*
+ * Address line 20 stays on: without it half of L0's memory would lie elsewhere. SDM "VMXON" has A20M disabled in VMX
+ * operation, but not every machine sees to it. All else that is written to these ports goes there.
+ */
+static u8 with_a20(u16 port, u8 byte)
+{
+	static bool to_output_port; /* the next byte of data */
+	bool is_output_port = port == PORT_KEYBOARD_DATA && to_output_port;
+
+	if (port == PORT_SYSTEM_CONTROL)
+		return byte | SYSTEM_CONTROL_A20;
+	if (port == PORT_KEYBOARD_DATA || port == PORT_KEYBOARD_COMMAND)
+		to_output_port = port == PORT_KEYBOARD_COMMAND && byte == KEYBOARD_WRITE_OUTPUT_PORT;
+	if (port == PORT_KEYBOARD_COMMAND && byte == KEYBOARD_A20_OFF)
+		return KEYBOARD_A20_ON;
+	return is_output_port ? byte | OUTPUT_PORT_A20 : byte;
 }
 
 /* An access may lie half on a port of L0's and half on one of L1's. */
@@ -48,7 +77,7 @@ static u32 access_ports(struct cpu *cpu, u16 port, unsigned size, bool in, u32 v
 		else if (is_kept(port))
 			port_write(cpu, port, byte);
 		else
-			outb(port, byte);
+			outb(port, with_a20(port, byte));
 		result |= (u32)byte << 8 * i;
 	}
 	return result;
@@ -83,18 +112,33 @@ static void add_to_register(u64 *gpr, u64 by, u64 mask)
 	*gpr = kept | ((*gpr + by) & mask);
 }
 
+/* Where an element lies; the exit comes before any check of the segment. False if L1 was given a fault instead. */
+static bool string_operand(struct cpu *cpu, u64 qualification, u64 mask, u64 *linear)
+{
+	bool in = qualification & IO_IN;
+	struct vmx_operand operand = {
+		.segment = in ? SEGMENT_es : IO_SEGMENT(vmread(ENC_vm_exit_instruction_information)),
+		.offset = cpu->gpr[in ? GPR_rdi : GPR_rsi] & mask,
+	};
+
+	return l1_operand_address(cpu, &operand, IO_SIZE(qualification), in, linear) &&
+	       guest_probe_linear(cpu, *linear, IO_SIZE(qualification), in);
+}
+
 /* One element of INS or OUTS. */
 static bool string_element(struct cpu *cpu, u64 qualification, u64 mask)
 {
 	unsigned size = IO_SIZE(qualification);
 	bool in = qualification & IO_IN;
-	u64 linear = vmread(ENC_guest_linear_address);
+	u64 linear;
 	u32 value = 0;
 
-	if (!in && !l1_read_linear(cpu, linear, &value, size))
+	if (!string_operand(cpu, qualification, mask, &linear))
+		return false;
+	if (!in && !guest_read_linear(cpu, linear, &value, size))
 		return false;
 	value = access_ports(cpu, IO_PORT(qualification), size, in, value);
-	if (in && !l1_write_linear(cpu, linear, &value, size))
+	if (in && !guest_write_linear(cpu, linear, &value, size))
 		return false;
 	add_to_register(&cpu->gpr[in ? GPR_rdi : GPR_rsi],
 			vmread(ENC_guest_rflags) & RFLAGS_DF ? -(u64)size : size, mask);
@@ -107,8 +151,6 @@ static void string_exit(struct cpu *cpu, u64 qualification)
 	u64 mask = address_mask(), *count = &cpu->gpr[GPR_rcx];
 	bool repeats = qualification & IO_REP;
 
-	if (cpu->level == LEVEL_2)
-		exit_unexpected(cpu, "L2 uses string I/O on a port of L0's that L1 lets it have");
 	if (!(repeats && !(*count & mask))) {
 		if (!string_element(cpu, qualification, mask))
 			return;

@@ -1,4 +1,6 @@
 #include "l1_memory.h"
+#include "kick.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "cpu.h"
 #include "options.h"
@@ -15,6 +17,8 @@ static u64 ept01_root;
 static struct page_stack stack01;
 static struct ept_pages pages01;
 u64 eptp01;
+u64 ept01_evictions;
+static u64 guarded[MAX_CPUS]; /* pages, NO_APIC_PAGE where there is none */
 
 static u64 address_space_end(void)
 {
@@ -120,11 +124,33 @@ static const struct l1_region *find_region(u64 address10)
 	return NULL;
 }
 
-static unsigned max_level01(void)
+/* Devices are always mapped large: they fill the address space, and EPT01's tables are counted. */
+static unsigned max_level01(bool ram)
 {
-	if (!options.ept01_large_pages)
+	if (ram && !options.ept01_large_pages)
 		return 1;
 	return capability(&host_caps, MSR_IA32_VMX_EPT_VPID_CAP) & EPT_CAP_1G ? 3 : 2;
+}
+
+bool l1_memory_is_guarded(u64 address10)
+{
+	for (unsigned i = 0; i < MAX_CPUS; i++)
+		if (guarded[i] == ALIGN_DOWN(address10, PAGE_SIZE))
+			return true;
+	return false;
+}
+
+static bool has_guarded(u64 base, u64 size)
+{
+	for (unsigned i = 0; i < MAX_CPUS; i++)
+		if (guarded[i] >= base && guarded[i] < base + size)
+			return true;
+	return false;
+}
+
+static u8 unguarded_rights(u64 address10, u8 rights)
+{
+	return l1_memory_is_guarded(address10) ? rights & (u8)~EPT_WRITE : rights;
 }
 
 /* The largest page around an address that lies within its region and is aligned in the host as well. */
@@ -137,70 +163,109 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 		leaf.address = region->host;
 		return leaf;
 	}
-	for (unsigned level = max_level01(); level > 1; level--) {
+	for (unsigned level = max_level01(region->ram); level > 1; level--) {
 		u64 size = EPT_LEVEL_SIZE(level), base = ALIGN_DOWN(address10, size);
 
-		if (base >= region->start && base + size <= region->end && IS_ALIGNED(distance, size)) {
+		if (base >= region->start && base + size <= region->end && IS_ALIGNED(distance, size) &&
+		    !has_guarded(base, size)) {
 			leaf.level = (u8)level;
 			break;
 		}
 	}
 	leaf.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level)) + distance;
+	leaf.rights = unguarded_rights(address10, EPT_RWX);
 	return leaf;
 }
 
-/* Tables of EPT01 have gone back to the pool: no CPU may still walk them. L0 cannot yet tell other CPUs so. */
+/*
+ * The pool is empty: all tables go back to it, and no CPU may still walk them. What L1 uses comes back page by page,
+ * watches at the next entry.
+ */
 static void ept01_start_over(void)
 {
-	if (cpu_count > 1)
-		l0_panic("EPT01 has used up its %u tables", stack01.total);
+	kick_all_out();
+	ept01_evictions++;
 	ept_table_clear(&pages01, ept01_root);
 	watch_forget_all();
 	ASSERT(invept(INVEPT_single_context, eptp01) == VMX_SUCCEED);
 }
 
-static u64 map_at(u64 address10)
+static void map_at(u64 address10)
 {
 	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
-		/* Nothing is lost: what L1 uses comes back page by page, watches at the next entry. */
 		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
 	}
-	return base + EPT_LEVEL_SIZE(leaf.level);
 }
 
-/* RAM is mapped ahead; devices at their first use. */
+/* RAM is mapped ahead, as far as the tables go; the rest, as devices, at first use. */
 static void map_ram(void)
 {
 	for (unsigned i = 0; i < region_count; i++)
-		for (u64 at = regions[i].start; regions[i].ram && at < regions[i].end;)
-			at = map_at(at);
+		for (u64 at = regions[i].start; regions[i].ram && at < regions[i].end;) {
+			struct ept_leaf leaf = region_leaf(&regions[i], at);
+
+			if (!ept_table_map(&pages01, ept01_root, at, &leaf))
+				return;
+			at += EPT_LEVEL_SIZE(leaf.level);
+		}
 }
 
-/* Tables for all of RAM in 4 KiB pages, which watches may ask for, and for devices. */
+/* All of RAM in 4 KiB pages, which watches and L0's home may ask for. */
+static u64 tables_of_ram(u64 ram_bytes)
+{
+	return 1 + ram_bytes / GIB(1) + ram_bytes / MIB(2);
+}
+
+/* The whole address space in the largest pages that the CPU has, with the edges of the regions. */
+static u64 tables_of_devices(void)
+{
+	u64 size = BIT(host_caps.maxphyaddr < EPT_ADDRESS_WIDTH ? host_caps.maxphyaddr : EPT_ADDRESS_WIDTH);
+
+	return 2 * L1_REGIONS + size / GIB(512) + (max_level01(false) < 3 ? size / GIB(1) : 0);
+}
+
 static u64 table_count(u64 ram_bytes)
 {
-	return SPARE_TABLES + ram_bytes / GIB(1) + ram_bytes / MIB(2);
+	if (options.cpus > 1)
+		return tables_of_ram(ram_bytes) + tables_of_devices();
+	return options.ept01_tables ? options.ept01_tables : tables_of_ram(ram_bytes) + SPARE_TABLES;
+}
+
+static void check_switch(void)
+{
+	if (options.ept01_tables && options.cpus > 1)
+		l0_refuse("ept01_tables is for one CPU: with several, EPT01 must have all the tables that it can need");
+	if (options.ept01_tables && options.ept01_tables < EPT_TABLES_MIN)
+		l0_refuse("ept01_tables=%u is too few, %u is the least", options.ept01_tables, EPT_TABLES_MIN);
 }
 
 u64 l1_memory_pages(u64 ram_bytes)
 {
-	u64 tables = table_count(ram_bytes);
+	u64 tables;
 
+	check_switch();
+	tables = table_count(ram_bytes);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1;
 }
 
 void l1_memory_init(const struct boot_info *boot)
 {
+	memset(guarded, 0xff, sizeof(guarded));
 	hole = address_space_end() - PAGE_SIZE;
 	lay_out(boot);
 	page_stack_init(&stack01, &pages01, (unsigned)table_count(boot->ram_bytes));
 	ept01_root = pages01.allocate(pages01.context);
 	eptp01 = ept01_root | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;
 	map_ram();
+}
+
+u64 ept01_tables(void)
+{
+	return stack01.total;
 }
 
 void *l1_pointer(u64 address10, u64 size)
@@ -268,6 +333,7 @@ void ept01_protect(u64 address10, u8 rights)
 	struct ept_leaf leaf;
 
 	ept01_lookup(NULL, address10, &leaf);
+	rights = unguarded_rights(address10, rights);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
 		ept01_start_over();
 		map_at(address10);
@@ -276,12 +342,38 @@ void ept01_protect(u64 address10, u8 rights)
 	ASSERT(invept(INVEPT_single_context, eptp01) == VMX_SUCCEED);
 }
 
+/* Before the page is cut out of a larger one, no CPU may use that. */
+static void guard_changed(u64 page)
+{
+	if (page == NO_APIC_PAGE)
+		return;
+	kick_all_out();
+	ept01_protect(page, EPT_RWX);
+	for (unsigned i = 0; i < cpu_count; i++)
+		ept02_drop_all(&cpus[i]->nested.ept02);
+}
+
+void l1_memory_guard(unsigned number, u64 page10)
+{
+	u64 before = guarded[number];
+
+	if (before == page10)
+		return;
+	guarded[number] = page10;
+	guard_changed(before);
+	guard_changed(page10);
+}
+
 void l1_ept_violation(struct cpu *cpu)
 {
 	u64 address10 = vmread(ENC_guest_physical_address);
 	u64 qualification = vmread(ENC_exit_qualification);
 	struct ept_leaf leaf;
 
+	if (qualification & EPT_VIOLATION_WRITE && l1_memory_is_guarded(address10)) {
+		l1_guarded_write(cpu, address10);
+		return;
+	}
 	if (qualification & EPT_VIOLATION_WRITE)
 		watch_written(address10);
 	if (!ept01_lookup(NULL, address10, &leaf))

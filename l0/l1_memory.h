@@ -24,6 +24,8 @@ u64 l1_memory_pages(u64 ram_bytes);
 unsigned l1_regions(const struct l1_region **regions);
 
 extern u64 eptp01;
+extern u64 ept01_evictions; /* how often EPT01 was cleared for want of tables */
+u64 ept01_tables(void);
 
 /* Pointer to L1's RAM at an L1-physical range within one page; NULL if any of it is not RAM. */
 void *l1_pointer(u64 address10, u64 size);
@@ -34,6 +36,13 @@ void l1_write(u64 address10, const void *from, u64 size);
 
 /* The leaf of EPT01 around an address, mapped first if it was not yet. An ept01_view. */
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf);
+
+/*
+ * Writes to a page are to exit, on behalf of this CPU and until it names another page or NO_APIC_PAGE.
+ * l1_guarded_write() carries them out.
+ */
+void l1_memory_guard(unsigned number, u64 page10);
+bool l1_memory_is_guarded(u64 address10);
 
 /* L1's EPT violation: map, or let go of watches. */
 void l1_ept_violation(struct cpu *cpu);

@@ -1,6 +1,7 @@
 /* Finishing an exit of L1, and the exits that need a few lines only. */
 #include "l1_exit.h"
 #include "print.h"
+#include "vmcs_shadow/task.h"
 
 void l1_end_blocking(u64 interruptibility)
 {
@@ -18,11 +19,30 @@ void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_cod
 {
 	bool real_mode = !(vmread(ENC_guest_cr0) & CR0_PE); /* which pushes no error codes */
 
+	/* SDM "EFLAGS Register", on RF: a fault saves it set, while an entry delivers what is in the VMCS. */
+	if (vector != VECTOR_DB)
+		vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF);
 	has_error_code = has_error_code && !real_mode;
 	vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | INTR_hardware_exception << INTR_TYPE_SHIFT |
 		(has_error_code ? INTR_ERROR_CODE : 0) | (u64)vector);
 	if (has_error_code)
 		vmwrite(ENC_vm_entry_exception_error_code, error_code);
+}
+
+void l1_combine_faults(struct cpu *cpu, u32 event)
+{
+	u64 fault = vmread(ENC_vm_entry_interruption_information);
+
+	switch (fault_during_event(event, (enum x86_vector)(fault & INTR_VECTOR))) {
+	case FAULT_double:
+		inject_exception(VECTOR_DF, true, 0);
+		break;
+	case FAULT_shutdown:
+		l1_triple_fault_exit(cpu);
+		break;
+	case FAULT_itself:
+		break;
+	}
 }
 
 /* XCR0 is L1's; the CPU itself checks the value. SDM "XSETBV". */
@@ -63,6 +83,9 @@ static void inject_again(u64 vectoring)
 {
 	bool nmi = (vectoring & INTR_TYPE) >> INTR_TYPE_SHIFT == INTR_nmi;
 
+	/* SDM "VM-Entry Controls for Event Injection": no error code in real mode, whatever the exit has reported. */
+	if (!(vmread(ENC_guest_cr0) & CR0_PE))
+		vectoring &= ~INTR_ERROR_CODE;
 	vmwrite(ENC_vm_entry_interruption_information, vectoring & ~INTR_RESERVED_ENTRY);
 	vmwrite(ENC_vm_entry_exception_error_code, vmread(ENC_idt_vectoring_error_code));
 	vmwrite(ENC_vm_entry_instruction_length, vmread(ENC_vm_exit_instruction_length));

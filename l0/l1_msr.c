@@ -1,9 +1,14 @@
 /* The MSRs that L0 keeps from L1; all others are L1's own and do not exit. */
 #include "vmcs_shadow/bitmaps.h"
+#include "vmcs_shadow/msr_values.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "options.h"
 
 #define FEATURE_CONTROL_WRITABLE (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX)
+/* With it EFER.NXE is reserved, which every exit loads for L0. SDM "IA32_MISC_ENABLE". */
+#define MISC_ENABLE_XD_DISABLE BIT(34)
 
 struct msr_rule {
 	u32 first, last;
@@ -17,6 +22,7 @@ static const struct msr_rule trapped[] = {
 	{ MSR_IA32_TIME_STAMP_COUNTER, MSR_IA32_TIME_STAMP_COUNTER, false, true },
 	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, true, true },
 	{ MSR_IA32_APIC_BASE, MSR_IA32_APIC_BASE, false, true },
+	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, false, true },
 	{ MSR_IA32_BIOS_UPDT_TRIG, MSR_IA32_BIOS_UPDT_TRIG, false, true },
 	{ MSR_IA32_RTIT_FIRST, MSR_IA32_RTIT_LAST, true, true },
 };
@@ -26,6 +32,7 @@ void bitmaps01_init(void)
 	msr_bitmap01 = pool_allocate(1);
 	io_bitmap_a01 = pool_allocate(1);
 	io_bitmap_b01 = pool_allocate(1);
+	field_bitmap01 = pool_allocate(1);
 	for (unsigned i = 0; i < ARRAY_SIZE(trapped); i++)
 		for (u32 msr = trapped[i].first; msr <= trapped[i].last; msr++) {
 			if (trapped[i].read)
@@ -33,10 +40,59 @@ void bitmaps01_init(void)
 			if (trapped[i].write)
 				msr_bitmap_trap(msr_bitmap01, msr, true);
 		}
+	if (icr_intercepted)
+		msr_bitmap_trap(msr_bitmap01, APIC_MSR(APIC_ICR_LOW), true);
 	for (u16 port = 0; port < PORTS_PER_UART; port++)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, (u16)(PORT_COM2 + port));
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_EXIT);
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_SHUTDOWN);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_SYSTEM_CONTROL);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_DATA);
+	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_COMMAND);
+	if (options.self_check)
+		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_CHECK);
+}
+
+/* MSRs that the VMCS keeps for a guest, so that the CPU's own are L0's while L0 runs. */
+static const struct {
+	u32 msr;
+	enum vmcs_encoding field;
+} in_vmcs[] = {
+	{ MSR_IA32_EFER, ENC_guest_ia32_efer },
+	{ MSR_IA32_PAT, ENC_guest_ia32_pat },
+	{ MSR_IA32_DEBUGCTL, ENC_guest_ia32_debugctl },
+	{ MSR_IA32_SYSENTER_CS, ENC_guest_ia32_sysenter_cs },
+	{ MSR_IA32_SYSENTER_ESP, ENC_guest_ia32_sysenter_esp },
+	{ MSR_IA32_SYSENTER_EIP, ENC_guest_ia32_sysenter_eip },
+	{ MSR_IA32_FS_BASE, ENC_guest_fs_base },
+	{ MSR_IA32_GS_BASE, ENC_guest_gs_base },
+};
+
+static bool field_of(u32 msr, enum vmcs_encoding *field)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(in_vmcs); i++)
+		if (in_vmcs[i].msr == msr) {
+			*field = in_vmcs[i].field;
+			return true;
+		}
+	return false;
+}
+
+/* WRMSR's rules for these, which the CPU would otherwise first notice at an entry of L0's. */
+static bool value_fits(u32 msr, u64 value, u64 old)
+{
+	switch (msr) {
+	case MSR_IA32_EFER:
+		return !(value & ~EFER_DEFINED) && !((value ^ old) & (EFER_LME | EFER_LMA));
+	case MSR_IA32_PAT:
+		return pat_is_valid(value);
+	case MSR_IA32_DEBUGCTL:
+		return !(value & DEBUGCTL_RESERVED);
+	case MSR_IA32_SYSENTER_CS:
+		return true;
+	default:
+		return is_canonical(value, capability(&host_caps, MSR_IA32_VMX_CR4_FIXED1) & CR4_LA57 ? 57 : 48);
+	}
 }
 
 static bool read_vmx_capability(struct cpu *cpu, u32 msr, u64 *value)
@@ -49,15 +105,30 @@ static bool read_vmx_capability(struct cpu *cpu, u32 msr, u64 *value)
 	return true;
 }
 
+/* These are L0's own while L0 runs, so that a write to the CPU's would hit L0. */
+static bool write_in_vmcs(u32 msr, enum vmcs_encoding field, u64 value)
+{
+	if (!value_fits(msr, value, vmread(field)))
+		return false;
+	vmwrite(field, value);
+	return true;
+}
+
 /* Reads of MSRs outside the bitmaps' ranges arrive here too; the CPU knows which exist. */
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value)
 {
+	enum vmcs_encoding field;
+
 	if (msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST)
 		return read_vmx_capability(cpu, msr, value);
 	if (msr >= MSR_IA32_RTIT_FIRST && msr <= MSR_IA32_RTIT_LAST)
 		return false;
 	if (msr == MSR_IA32_FEATURE_CONTROL) {
 		*value = cpu->feature_control;
+		return true;
+	}
+	if (field_of(msr, &field)) {
+		*value = vmread(field);
 		return true;
 	}
 	if (!rdmsr_safe(msr, value))
@@ -94,17 +165,22 @@ static void move_tsc(struct cpu *cpu, u64 by)
 }
 
 /* The APIC's page takes the place of memory: over L0's home L1 would cut L0 off from its own. */
-static bool write_apic_base(u64 value)
+static bool write_apic_base(struct cpu *cpu, u64 value)
 {
 	u64 page = value & APIC_BASE_ADDRESS;
 
 	if (page < home.end && page + PAGE_SIZE > home.start)
 		return false;
-	return wrmsr_safe(MSR_IA32_APIC_BASE, value);
+	if (!wrmsr_safe(MSR_IA32_APIC_BASE, value))
+		return false;
+	apic_learn(cpu);
+	return true;
 }
 
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 {
+	enum vmcs_encoding field;
+
 	if (msr >= MSR_VMX_FIRST && msr <= MSR_VMX_LAST)
 		return false; /* read-only */
 	if (msr >= MSR_IA32_RTIT_FIRST && msr <= MSR_IA32_RTIT_LAST)
@@ -124,10 +200,16 @@ bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 		return true;
 	}
 	case MSR_IA32_APIC_BASE:
-		return write_apic_base(value);
+		return write_apic_base(cpu, value);
+	case MSR_IA32_MISC_ENABLE:
+		return !(value & MISC_ENABLE_XD_DISABLE) && wrmsr_safe(msr, value);
+	case APIC_MSR(APIC_ICR_LOW):
+		return icr_intercepted ? l1_write_x2apic_icr(cpu, value) : wrmsr_safe(msr, value);
 	case MSR_IA32_BIOS_UPDT_TRIG:
 		return true; /* as on a CPU that has this microcode already: no update is loaded */
 	default:
+		if (field_of(msr, &field))
+			return write_in_vmcs(msr, field, value);
 		return wrmsr_safe(msr, value);
 	}
 }

@@ -1,10 +1,12 @@
 /* L0's start, from the boot loader to L1's first instruction. */
 #include "boot_info.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "options.h"
 #include "payload.h"
 #include "print.h"
+#include "self_check.h"
 #include "serial.h"
 #include "smp.h"
 #include "string.h"
@@ -76,6 +78,7 @@ struct cpu *cpu_bring_up(unsigned number, u64 ram_bytes)
 	nested_init(cpu, ram_bytes);
 	cpus[number] = cpu;
 	cpu_count++;
+	apic_init(cpu);
 	return cpu;
 }
 
@@ -94,6 +97,8 @@ static void print_start(void)
 	print("Turtles L0 %s\n", TURTLES_COMMIT);
 	print("home %lx to %lx (%lu KiB), %lu KiB of it free; EPTP01 %lx\n", home.start, home.end,
 	      (home.end - home.start) >> 10, pool_free_pages() << PAGE_SHIFT >> 10, eptp01);
+	print("pools: EPT01 %lu tables; each of %u CPUs: EPT02 %u tables for %u EPTP12, %u VMCS02\n", ept01_tables(), cpu_count,
+	      cpus[0]->nested.ept02_stack.total, options.ept02_slots, cpus[0]->nested.slot_count);
 	print("run\tvmcs01\t0x%lx\n", cpus[0]->vmcs01);
 	options_print();
 }
@@ -110,6 +115,7 @@ void l0_main(u32 magic, u32 info)
 	probe_capabilities();
 	memory_init(&boot, memory_wanted());
 
+	icr_choose();
 	bitmaps01_init();
 	l1_memory_init(&boot);
 	cpu = cpu_bring_up(0, boot.ram_bytes);
@@ -118,6 +124,7 @@ void l0_main(u32 magic, u32 info)
 
 	payload_start(cpu, &boot);
 	test_fault(cpu);
+	self_check_init();
 	stats_init(cpu);
 	cpu_run(cpu);
 }

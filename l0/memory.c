@@ -37,6 +37,11 @@ u64 pool_free_pages(void)
 	return (pool_end - pool_next) / PAGE_SIZE;
 }
 
+void *pool_free_start(void)
+{
+	return (void *)pool_next;
+}
+
 void *pool_allocate(u64 pages)
 {
 	void *start = (void *)pool_next;
@@ -185,6 +190,14 @@ volatile u32 *memory_map_device(u64 physical)
 	device_next += PAGE_SIZE;
 	map_range(virtual, ALIGN_DOWN(physical, PAGE_SIZE), PAGE_SIZE, RW | PTE_NX | PTE_PCD | PTE_PWT, false);
 	return (volatile u32 *)(virtual + physical % PAGE_SIZE);
+}
+
+void memory_move_device(volatile u32 *page, u64 physical)
+{
+	u64 virtual = (u64)page;
+
+	*walk_to(pml4, virtual, 1, false) = ALIGN_DOWN(physical, PAGE_SIZE) | RW | PTE_NX | PTE_PCD | PTE_PWT;
+	invlpg(virtual);
 }
 
 static u64 stack_allocate(void *context)

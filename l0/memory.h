@@ -21,6 +21,7 @@ void memory_init(const struct boot_info *boot, u64 size);
 /* Zeroed pages of the pool, on end; never given back. Panics when the pool is too small: its size is L0's own doing. */
 void *pool_allocate(u64 pages);
 u64 pool_free_pages(void);
+void *pool_free_start(void);
 
 /* Between L0's virtual addresses and host physical ones; home addresses only. */
 u64 home_physical(const void *address);
@@ -43,6 +44,8 @@ void memory_unmap_low_page(u64 physical);
 
 /* Map one uncached page of device registers and return its address. */
 volatile u32 *memory_map_device(u64 physical);
+/* Have the page that memory_map_device() returned lead elsewhere. For the one CPU that uses it: no other is told. */
+void memory_move_device(volatile u32 *page, u64 physical);
 
 /* A pool of page-table pages for the pure code (ept_merge/ept_table.h). */
 struct page_stack {

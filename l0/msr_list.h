@@ -12,7 +12,10 @@
  */
 bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed);
 
-/* Store the MSRs of L2, whose VMCS is current. One that cannot be read is passed over. */
-void msr_list_store(struct cpu *cpu, u64 address10, u32 count);
+/*
+ * Store the MSRs of L2, whose VMCS is current. False at the first that cannot be stored: a VMX abort. SDM
+ * "Saving MSRs".
+ */
+bool msr_list_store(struct cpu *cpu, u64 address10, u32 count);
 
 #endif

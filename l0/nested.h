@@ -18,7 +18,7 @@ struct watch {
 	bool mapped02; /* some EPT02 may let L2 write it */
 };
 
-enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_PAGES };
+enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_vmread, MERGED_vmwrite, MERGED_PAGES };
 
 /* A field of vmcs02 that is written at every entry. */
 struct field_write {
@@ -33,9 +33,15 @@ struct vmcs_slot {
 	struct vmcs12 vmcs12;
 	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
 	u64 vmcs02;  /* host physical */
-	u64 shadow12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
+	u64 direct12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
+	/*
+	 * A shadow VMCS of L1's. Its vmcs02 is a shadow VMCS too, by which the CPU lets L2 access the fields that are
+	 * stale here; it has the others where L2 may read them, unless they are dirty.
+	 */
+	bool shadow;
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
+	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
 	bool watches_tpr; /* tpr_threshold is checked against memory at every entry */
@@ -52,6 +58,7 @@ struct vmcs_slot {
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
 	struct watch watch[MERGED_PAGES];
+	struct field_set passes_vmread, passes_vmwrite; /* the fields that L2 accesses in a shadow VMCS */
 	u64 used;
 };
 
@@ -59,8 +66,9 @@ struct nested {
 	bool vmxon;
 	u64 vmxon_pointer;
 	struct vmcs_slot *current; /* NULL: no current VMCS */
+	bool entering; /* the next entry of L2 is one that L1 asked for, not L2 going on after an exit of L0's */
 	struct vmcs_slot *slots;
-	unsigned slot_count;
+	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
 	u64 clock;
 	struct vmx_capabilities caps12;
 	struct ept_features features12;
@@ -86,7 +94,12 @@ struct cpu;
 void nested_init(struct cpu *cpu, u64 ram_bytes);
 u64 nested_memory_pages(u64 ram_bytes);
 /* The slot of a VMCS of L1's: the one it has, or a new one, its contents read from L1's memory. */
-struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12);
+struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12, bool shadow);
+/*
+ * The same for the shadow VMCS that the current VMCS links to; the current one keeps its slot. SDM "Software Use of
+ * Virtual-Machine Control Structures": the entry makes it active.
+ */
+struct vmcs_slot *slot_activate_linked(struct cpu *cpu, u64 vmptr12);
 struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12);
 /* Write the vmcs12 back to L1's memory and free the slot; SDM "VMCLEAR". */
 void slot_release(struct cpu *cpu, struct vmcs_slot *slot);
@@ -111,6 +124,14 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
 void nested_enter_init(void);
 void nested_enter(struct cpu *cpu, bool launch);
+/* The CPU, which was to say so, finds nothing wrong with the guest state in vmcs02. */
+void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot);
+/*
+ * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1
+ * runs next and has had VMfail itself or, if L2 was under way already, the exit that says the same.
+ * SDM "VM-Execution Control Fields".
+ */
+bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
@@ -121,17 +142,42 @@ void nested_resume(struct cpu *cpu, u64 qualification);
  * information.
  */
 void nested_reflect_event(struct cpu *cpu, u64 information);
+/* The same for INIT and SIPI, which L0 carries out itself. */
+void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
+/* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
+void nested_renew_eptp02(struct cpu *cpu);
 /* Fetch what is still only in vmcs02. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
 
 /* nested_ept.c */
+/* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */
+bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
+ * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the
+ * access is an exit to L1, which then runs next, or a #VE.
+ */
+bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10);
 /* The EPTP for vmcs02 as vmcs12 stands, checked before; what was dropped from its tables is gone from the TLB too. */
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 /* INVVPID by L1, its operands checked. */
 void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
+
+/* nested_shadow.c: VMCS shadowing for L1. */
+/*
+ * For a vmcs12 with a link: make the shadow VMCS of the CPU's that L2 is to access, if it is to access one. What vmcs02
+ * has to link to. vmcs01 is current.
+ */
+u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot);
+/* SDM "Checks on Guest Non-Register State", the link pointer: what is in memory. */
+struct entry_verdict nested_check_link(struct cpu *cpu, const struct vmcs_slot *slot);
+/* The field that L2's VMREAD or VMWRITE at hand names. */
+u64 nested_field_operand(const struct cpu *cpu);
+/* L2's VMREAD or VMWRITE of a field that the CPU has and L1's does not. */
+void nested_refuse_field(struct cpu *cpu);
 
 /*
  * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good until

@@ -1,6 +1,6 @@
 /*
  * L1's VMREADs and VMWRITEs without exits, by the CPU's own VMCS shadowing: while a vmcs12 is current, its hot fields
- * are in a shadow VMCS as well, shadow12, which vmcs01's link pointer names. SDM "VMCS Shadowing" and "Software Use of
+ * are in a shadow VMCS as well, direct12, which vmcs01's link pointer names. SDM "VMCS Shadowing" and "Software Use of
  * Virtual-Machine Control Structures".
  */
 #include "nested_direct.h"
@@ -72,22 +72,28 @@ void nested_direct_init_slot(struct vmcs_slot *slot)
 		return;
 	header = pool_allocate(1);
 	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION) | VMCS_REVISION_SHADOW;
-	slot->shadow12 = home_physical(header);
-	ASSERT(vmclear(slot->shadow12) == VMX_SUCCEED);
+	slot->direct12 = home_physical(header);
+	ASSERT(vmclear(slot->direct12) == VMX_SUCCEED);
 }
 
-static void load_shadow12(const struct vmcs_slot *slot)
+/* A shadow VMCS of L1's is accessed by L2, too: what L1 reads of it may still be in its vmcs02. */
+static bool is_direct(const struct vmcs_slot *slot)
 {
-	ASSERT(vmptrld(slot->shadow12) == VMX_SUCCEED);
+	return options.vmcs_shadowing && slot && !slot->shadow;
+}
+
+static void load_direct12(const struct vmcs_slot *slot)
+{
+	ASSERT(vmptrld(slot->direct12) == VMX_SUCCEED);
 }
 
 void nested_direct_fill(struct cpu *cpu, const struct vmcs_slot *slot)
 {
 	const struct vmcs12 *vmcs12 = &slot->vmcs12;
 
-	if (!options.vmcs_shadowing)
+	if (!is_direct(slot))
 		return;
-	load_shadow12(slot);
+	load_direct12(slot);
 #define F(name, encoding, use, hot) \
 	if (IS_READ(encoding, hot) && field_set_has(&host_caps.fields, F_##name)) \
 		vmwrite(encoding, vmcs12_get(vmcs12, F_##name));
@@ -103,17 +109,17 @@ void nested_direct_follow(struct cpu *cpu)
 
 	if (!options.vmcs_shadowing)
 		return;
-	vmwrite(ENC_vmcs_link_pointer, slot ? slot->shadow12 : VMCS_NO_POINTER);
-	vmwrite(ENC_secondary_processor_based_controls, slot ? proc2 | PROC2_vmcs_shadowing : proc2);
+	vmwrite(ENC_vmcs_link_pointer, is_direct(slot) ? slot->direct12 : VMCS_NO_POINTER);
+	vmwrite(ENC_secondary_processor_based_controls, is_direct(slot) ? proc2 | PROC2_vmcs_shadowing : proc2);
 }
 
 void nested_direct_publish(struct vmcs_slot *slot)
 {
 	struct vmcs12 *vmcs12 = &slot->vmcs12;
 
-	if (!options.vmcs_shadowing)
+	if (!is_direct(slot))
 		return;
-	load_shadow12(slot);
+	load_direct12(slot);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
 		for (u64 word = vmcs12->changed.word[i] & shadowed.set.word[i]; word; word &= word - 1) {
 			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
@@ -133,9 +139,9 @@ static inline void collect(struct vmcs12 *vmcs12, enum vmcs_field field, u64 val
 
 void nested_direct_collect(struct vmcs_slot *slot)
 {
-	if (!options.vmcs_shadowing)
+	if (!is_direct(slot))
 		return;
-	load_shadow12(slot);
+	load_direct12(slot);
 #define F(name, encoding, use, hot) \
 	if (IS_WRITTEN(encoding, hot)) \
 		collect(&slot->vmcs12, F_##name, vmread(encoding));
@@ -145,9 +151,9 @@ void nested_direct_collect(struct vmcs_slot *slot)
 
 void nested_direct_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
 {
-	if (!options.vmcs_shadowing || !field_set_has(&shadowed.set, field))
+	if (!is_direct(slot) || !field_set_has(&shadowed.set, field))
 		return;
-	load_shadow12(slot);
+	load_direct12(slot);
 	vmwrite(vmcs_field[field].encoding, vmcs12_get(&slot->vmcs12, field));
 	load_vmcs01(cpu);
 }

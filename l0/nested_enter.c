@@ -1,12 +1,14 @@
 /* Into L2: the checks of L1's VM entry, and vmcs02 brought up to date. */
 #include "host_state12.h"
 #include "guest_memory.h"
+#include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
 #include "nested_direct.h"
 #include "nested_switch.h"
 #include "options.h"
+#include "smp.h"
 
 /* Guest state that the CPU saves at an exit and that hypervisors rarely read. */
 #define IS_COLD_GUEST(encoding, use, hot) \
@@ -83,18 +85,19 @@ static void plan_exit_state(struct vmcs_slot *slot)
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
-static bool watches_tpr(const struct vmcs_slot *slot)
+static bool uses_tpr_threshold(const struct vmcs_slot *slot)
 {
+	u32 proc2 = controls12(slot, CONTROLS_proc2);
+
 	return controls12(slot, CONTROLS_proc) & PROC_use_tpr_shadow &&
-	       !(controls12(slot, CONTROLS_proc2) &
-		 (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery));
+	       !(proc2 & (PROC2_virtualize_apic_accesses | PROC2_virtual_interrupt_delivery));
 }
 
 static bool tpr_threshold_holds(const struct vmcs_slot *slot)
 {
 	u8 tpr;
 
-	if (!watches_tpr(slot))
+	if (!uses_tpr_threshold(slot))
 		return true;
 	l1_read(field12(slot, F_virtual_apic_address) + VIRTUAL_APIC_TPR, &tpr, sizeof(tpr));
 	return (field12(slot, F_tpr_threshold) & 0xf) <= (u64)tpr >> 4;
@@ -115,20 +118,18 @@ static struct entry_verdict check_controls_and_host(struct cpu *cpu, struct vmcs
 
 /*
  * SDM "Checks on Guest Page-Directory-Pointer-Table Entries": without EPT12 they come from memory at the entry, while
- * the CPU, which runs L2 with EPT01, takes them from vmcs02.
+ * the CPU, which runs L2 with EPT01, takes them from vmcs02. What is wrong with them it finds there, in its order.
  */
-static bool load_shadowed_pdptes(struct vmcs_slot *slot)
+static void load_shadowed_pdptes(struct vmcs_slot *slot)
 {
 	u64 pdpte[PDPTES];
 
 	if (controls12(slot, CONTROLS_proc2) & PROC2_enable_ept || !(field12(slot, F_guest_cr0) & CR0_PG) ||
 	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
-		return true;
-	if (!l1_read_pdptes(field12(slot, F_guest_cr3), pdpte))
-		return false;
+		return;
+	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
 	for (unsigned i = 0; i < PDPTES; i++)
 		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
-	return true;
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -147,15 +148,17 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
 		plan_exit_state(slot);
-		slot->watches_tpr = watches_tpr(slot);
+		slot->watches_tpr = uses_tpr_threshold(slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
 			nested_fetch_stale(cpu, slot);
 		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
 	}
-	if (verdict.result == ENTRY_ok && !load_shadowed_pdptes(slot))
-		verdict = (struct entry_verdict){ ENTRY_failure, ENTRY_FAIL_pdpte, F_guest_cr3, "PDPTEs in memory" };
+	if (verdict.result == ENTRY_ok && UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
+		verdict = nested_check_link(cpu, slot);
+	if (verdict.result == ENTRY_ok)
+		load_shadowed_pdptes(slot);
 	return verdict;
 }
 
@@ -224,16 +227,21 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot,
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
 	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty;
-	u64 eptp02 = nested_eptp02(cpu, slot);
+	u64 eptp02 = nested_eptp02(cpu, slot), link02 = VMCS_NO_POINTER;
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
 
+	if (UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
+		link02 = nested_link_pointer02(cpu, slot);
 	if (eptp02 != slot->input.eptp02)
 		field_set_add(&dirty, F_ept_pointer);
+	if (link02 != slot->input.link_pointer02)
+		field_set_add(&dirty, F_vmcs_link_pointer);
 	if (vpid02 != slot->input.vpid02)
 		field_set_add(&dirty, F_virtual_processor_identifier);
 	slot->input.eptp02 = eptp02;
 	slot->input.vpid02 = vpid02;
+	slot->input.link_pointer02 = link02;
 	field_set_unite(&dirty, &slot->always_dirty);
 	dirty = merge_affected(&dirty);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
@@ -253,18 +261,26 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 }
 
 /* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
-static void prepare_fields(struct vmcs_slot *slot, struct field_set fields)
+static void write_all(struct vmcs_slot *slot, struct field_set fields)
 {
 	write_fields(slot, fields);
 	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
 		slot->knows_pat02 = false;
+	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER))
+		vmwrite(ENC_vm_instruction_error, field12(slot, F_vm_instruction_error));
 	field_set_clear(&slot->vmcs12.dirty);
 }
 
-/* With PAE paging and no EPT12, L2's PDPTEs come from memory at every entry. */
-static bool shadows_pdptes(const struct vmcs_slot *slot)
+/*
+ * Does an entry need nothing that can change beside vmcs12's fields and nested_generation? It does with PDPTEs or an MSR
+ * list in memory, or with L1's shadow VMCS for L2.
+ */
+static bool can_settle(const struct vmcs_slot *slot)
 {
-	return !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
+	bool pdptes = !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
+
+	return options.dirty_tracking && options.ept02_cache && !pdptes && !slot->watches_tpr &&
+	       slot->input.link_pointer02 == VMCS_NO_POINTER && !field12(slot, F_vm_entry_msr_load_count);
 }
 
 /* What goes into vmcs02 at every entry while all else is settled, whatever L2 has made of it. */
@@ -297,13 +313,12 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 
 	if (field_set_intersects(&fields, &merged_fields.set))
 		update_input(cpu, slot, &fields);
-	stays = stays && generation == nested_generation && !shadows_pdptes(slot);
-	slot->settled = stays && options.dirty_tracking && options.ept02_cache ? generation : 0;
+	slot->settled = stays && generation == nested_generation && can_settle(slot) ? generation : 0;
 	slot->settled_eptp12 = slot->ept02 ? slot->ept02->eptp12 : 0;
 	load_vmcs02(slot);
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
-	prepare_fields(slot, fields);
+	write_all(slot, fields);
 	note_always(slot);
 }
 
@@ -316,18 +331,41 @@ static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 	const struct ept02 *ept02 = slot->ept02;
 
 	return slot->settled == nested_generation && !field_set_intersects(&slot->vmcs12.dirty, &unsettling) &&
-	       slot->checked_long_mode == long_mode && !slot->watches_tpr &&
+	       slot->checked_long_mode == long_mode &&
+	       field12(slot, F_guest_activity_state) != ACTIVITY_wait_for_sipi &&
 	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
+}
+
+/*
+ * SDM "VM Entries": L1's list comes behind the checks of guest state, most of which the CPU makes. So the CPU enters
+ * with a list first that it must refuse: only where guest state is valid does it get there.
+ */
+static const struct vmx_msr_entry refused_list[1] __attribute__((aligned(16))) = { { .index = MSR_IA32_FS_BASE } };
+
+static void try_guest_state(struct vmcs_slot *slot)
+{
+	slot->trying = field12(slot, F_vm_entry_msr_load_count) != 0;
+	vmwrite(ENC_vm_entry_msr_load_address, home_physical(refused_list));
+	vmwrite(ENC_vm_entry_msr_load_count, slot->trying ? ARRAY_SIZE(refused_list) : 0);
 }
 
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	u32 failed;
+	u32 count = (u32)field12(slot, F_vm_entry_msr_load_count), failed;
 
-	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address),
-			  (u32)field12(slot, F_vm_entry_msr_load_count), &failed))
+	if (msr_list_load(cpu, field12(slot, F_vm_entry_msr_load_address), count, &failed))
 		return;
+	stats_reflected(&cpu->stats);
 	fail_entry(cpu, slot, REASON_entry_failure_msr_loading, failed);
+}
+
+void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	slot->trying = false;
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	load_entry_msrs(cpu, slot);
+	if (cpu->level == LEVEL_2 && smp_l2_waits())
+		wish(cpu, WISH_wait);
 }
 
 /* The fields that L1 changed are copied. */
@@ -352,40 +390,52 @@ static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const 
 		write_fields(slot, *inherited);
 }
 
+/* The checks, and all that they may find. False if L1 goes on with their answer. */
+static bool enter_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode,
+			       const struct field_set *inherited)
+{
+	struct entry_verdict verdict;
+
+	load_vmcs01(cpu);
+	verdict = check_entry(cpu, slot, long_mode);
+	if (verdict.result == ENTRY_vmfail)
+		nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
+	else if (verdict.result == ENTRY_failure)
+		fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
+	else
+		switch_to_l2(cpu, slot, inherited);
+	return verdict.result == ENTRY_ok;
+}
+
 /* The SDM's "VM Entries", behind the checks that come first of all. */
 static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA;
+	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA, settled;
 	struct field_set inherited = { { 0 } };
-	struct entry_verdict verdict;
 
 	add_inherited(slot, &inherited);
 	nested_direct_collect(slot);
-	if (is_settled(slot, long_mode)) {
+	settled = is_settled(slot, long_mode);
+	if (LIKELY(settled))
 		switch_to_settled_l2(cpu, slot, &inherited);
-	} else {
-		load_vmcs01(cpu);
-		verdict = check_entry(cpu, slot, long_mode);
-		if (UNLIKELY(verdict.result == ENTRY_vmfail)) {
-			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
-			return;
-		}
-		if (UNLIKELY(verdict.result == ENTRY_failure)) {
-			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
-			return;
-		}
-		switch_to_l2(cpu, slot, &inherited);
-	}
+	else if (!enter_unsettled_l2(cpu, slot, long_mode, &inherited))
+		return;
+	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
 	cpu->launch = !slot->launched02;
-	load_entry_msrs(cpu, slot);
+	if (LIKELY(settled))
+		return;
+	if (UNLIKELY(smp_l2_waits()))
+		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
+	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+		try_guest_state(slot);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
-	if (UNLIKELY(!slot))
+	if (UNLIKELY(!slot || slot->shadow))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
 	else if (UNLIKELY(vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss))
 		nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_events_blocked_by_mov_ss);
@@ -394,4 +444,21 @@ void nested_enter(struct cpu *cpu, bool launch)
 				launch ? VMERR_vmlaunch_nonclear_vmcs : VMERR_vmresume_nonlaunched_vmcs);
 	else
 		enter_l2(cpu, slot);
+}
+
+bool nested_entry_refused(struct cpu *cpu)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (vmread(ENC_vm_instruction_error) != VMERR_entry_invalid_control_fields || !uses_tpr_threshold(slot))
+		return false;
+	if (!cpu->nested.entering) {
+		nested_reflect(cpu, REASON_tpr_below_threshold, 0);
+		return true;
+	}
+	load_vmcs01(cpu);
+	cpu->level = LEVEL_1;
+	cpu->launch = false;
+	nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_invalid_control_fields);
+	return true;
 }

@@ -1,5 +1,6 @@
 /* L2's EPT violations, the EPTP and VPID that L2 runs with, INVVPID. */
 #include "cpu.h"
+#include "l1_apic.h"
 #include "l1_memory.h"
 #include "nested_ept_extras.h"
 #include "options.h"
@@ -104,9 +105,41 @@ static void note_mapping(u64 address10, const struct ept_leaf *leaf)
 	watch_mapped02(&leaf10);
 }
 
+bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	struct walk12 walk = { .only_look = true };
+	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_walk_result result;
+
+	*address10 = address20;
+	if (!has_ept12(slot))
+		return true;
+	result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, EPT_READ, &cpu->nested.features12,
+			  &memory12);
+	*address10 = result.address;
+	return result.status == EPT_WALK_OK;
+}
+
+static bool is_guarded_write(u64 address10, u8 access)
+{
+	return access & EPT_WRITE && l1_memory_is_guarded(address10);
+}
+
+/* A page that L1 hands to L2 for writing though L0 guards it: as if L1 wrote itself. */
+static void guarded_write(struct cpu *cpu, u64 address10)
+{
+	l1_guarded_write(cpu, address10);
+	nested_renew_eptp02(cpu);
+}
+
 /* Without EPT12 L2-physical is L1-physical, and the violation EPT01's alone. */
 static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification)
 {
+	if (is_guarded_write(address10, access_of(qualification))) {
+		guarded_write(cpu, address10);
+		return;
+	}
 	denied_by_ept01(cpu, address10, access_of(qualification));
 	nested_resume(cpu, qualification);
 }
@@ -119,7 +152,7 @@ static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 add
 	for (;;) {
 		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
 				    address20, access, &cpu->nested.features12, &memory12, &view01);
-		if (result.fill != EPT02_DENIED01)
+		if (result.fill != EPT02_DENIED01 || is_guarded_write(result.address10, access))
 			return result;
 		denied_by_ept01(cpu, result.address10, access);
 	}
@@ -172,10 +205,49 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 	result = fill(cpu, slot, address20, access, &walk);
 	if (result.fill == EPT02_FILLED)
 		filled(cpu, slot, &result, address20, walk.got_dirty, qualification);
+	else if (result.fill == EPT02_DENIED01)
+		guarded_write(cpu, result.address10);
 	else if (result.fill == EPT02_VIOLATION12)
 		violation_of_ept12(cpu, &result, qualification);
 	else
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
+}
+
+static void violation_of_reach(struct cpu *cpu, const struct ept02_result *result, u64 address20, u64 linear,
+			       u64 qualification)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+
+	if (result->fill == EPT02_VIOLATION12)
+		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result->rights12));
+	else
+		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
+	vmcs12_learn(vmcs12, F_guest_physical_address, address20);
+	vmcs12_learn(vmcs12, F_guest_linear_address, linear);
+}
+
+bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+	struct walk12 walk = { .got_dirty = false };
+	struct ept02_result result;
+
+	*address10 = address20;
+	if (!has_ept12(slot))
+		return true;
+	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access)) {
+		nested_reflect(cpu, REASON_page_modification_log_full, 0);
+		return false;
+	}
+	result = fill(cpu, slot, address20, access, &walk);
+	if (result.fill == EPT02_FILLED) {
+		filled(cpu, slot, &result, address20, walk.got_dirty, 0);
+		*address10 = result.address10;
+		return true;
+	}
+	violation_of_reach(cpu, &result, address20, linear,
+			   access | EPT_VIOLATION_LINEAR_VALID | (itself ? EPT_VIOLATION_LINEAR_TRANSLATED : 0));
+	return false;
 }
 
 /* EPT01 and EPT02 are L0's own and never malformed. */

@@ -78,6 +78,7 @@ bool vmfunc_switch_eptp(struct cpu *cpu)
 	vmcs12_learn(&slot->vmcs12, F_ept_pointer, eptp12);
 	if (controls12(slot, CONTROLS_proc2) & PROC2_ept_violation_ve)
 		vmcs12_learn(&slot->vmcs12, F_eptp_index, index);
+	cpu->nested.entering = false;
 	slot->input.eptp02 = nested_eptp02(cpu, slot);
 	vmwrite(ENC_ept_pointer, slot->input.eptp02);
 	l1_skip_instruction();

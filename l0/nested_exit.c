@@ -33,6 +33,8 @@ static void save_guest_state(struct vmcs_slot *slot)
 	u64 entry12 = vmcs12_get(vmcs12, F_vm_entry_controls);
 
 	read_hot_guest_state(vmcs12);
+	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER)) /* by L2's VMREAD and VMWRITE */
+		vmcs12_learn(vmcs12, F_vm_instruction_error, vmread(ENC_vm_instruction_error));
 	vmcs12->stale = slot->stale_at_exit;
 	if (!options.lazy_guest_state) {
 		read_fields02(vmcs12, vmcs12->stale);
@@ -69,8 +71,11 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 	left = left_by_l2(slot, reason);
 	slot->knows_pat02 = !(field12(slot, F_primary_vm_exit_controls) & EXIT_load_ia32_pat);
 	slot->pat02 = left.pat;
-	msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), (u32)field12(slot, F_vm_exit_msr_store_count));
-	switch_to_l1(cpu, slot, &left);
+	if (LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address),
+				  (u32)field12(slot, F_vm_exit_msr_store_count))))
+		switch_to_l1(cpu, slot, &left);
+	else
+		vmx_abort(cpu, slot, VMX_ABORT_saving_guest_msrs);
 }
 
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
@@ -84,24 +89,41 @@ void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
 	leave_l2(cpu, reason);
 }
 
-void nested_reflect_event(struct cpu *cpu, u64 information)
+static void reflect_made_up(struct cpu *cpu, u32 reason, u64 qualification, u64 information)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
 	vmcs12->launched = true; /* the entry succeeded, though L2 came to nothing */
-	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
-	vmcs12_learn(vmcs12, F_exit_qualification, 0);
+	vmcs12_learn(vmcs12, F_exit_reason, reason);
+	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
 	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, information);
 	vmcs12_learn(vmcs12, F_idt_vectoring_information, 0);
-	leave_l2(cpu, REASON_exception_or_nmi);
+	leave_l2(cpu, reason);
+}
+
+void nested_reflect_event(struct cpu *cpu, u64 information)
+{
+	reflect_made_up(cpu, REASON_exception_or_nmi, 0, information);
+}
+
+void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	reflect_made_up(cpu, reason, qualification, 0);
+}
+
+void nested_renew_eptp02(struct cpu *cpu)
+{
+	struct vmcs_slot *slot = cpu->nested.current;
+
+	if (slot->ept02 && slot->ept02->invalidate)
+		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
 }
 
 void nested_resume(struct cpu *cpu, u64 qualification)
 {
-	struct vmcs_slot *slot = cpu->nested.current;
+	cpu->nested.entering = false;
 	ept_violation_resume(qualification);
-	if (slot->ept02 && slot->ept02->invalidate)
-		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
+	nested_renew_eptp02(cpu);
 }
 
 /* What the instruction that exited would have written, where that decides whose the exit is. */
@@ -111,6 +133,8 @@ static u64 exit_operand(const struct cpu *cpu, u32 reason, u64 qualification)
 		return cr_mov_source(cpu, qualification);
 	if (reason == REASON_xsaves || reason == REASON_xrstors)
 		return cpu->gpr[GPR_rdx] << 32 | (u32)cpu->gpr[GPR_rax];
+	if (reason == REASON_vmread || reason == REASON_vmwrite)
+		return nested_field_operand(cpu);
 	return 0;
 }
 
@@ -128,6 +152,18 @@ static struct exit_event exit_event(const struct cpu *cpu, const struct vmcs12 *
 	};
 }
 
+/*
+ * A VMREAD or VMWRITE bitmap is asked only about fields that L1's CPU does not have: for the others nobody but L1 makes
+ * L2 exit, whatever L1 has made of its page since.
+ */
+static const u64 *field_bitmap12(const struct cpu *cpu, const struct vmcs_slot *slot, u64 encoding,
+				 enum vmcs_field field)
+{
+	if (field_set_has(&cpu->nested.caps12.fields, vmcs_field_of_half(encoding)))
+		return NULL;
+	return l1_pointer(field12(slot, field), PAGE_SIZE);
+}
+
 static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
 {
 	return (struct owner_bitmaps){
@@ -140,10 +176,14 @@ static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
 static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
 {
 	struct exit_event event = exit_event(cpu, &slot->vmcs12);
-	struct owner_bitmaps bitmaps = { NULL, NULL, NULL };
+	struct owner_bitmaps bitmaps = { NULL };
 
 	if (reason == REASON_io_instruction || reason == REASON_rdmsr || reason == REASON_wrmsr)
 		bitmaps = bitmaps12(slot);
+	if (reason == REASON_vmread)
+		bitmaps.vmread = field_bitmap12(cpu, slot, event.operand, F_vmread_bitmap_address);
+	if (reason == REASON_vmwrite)
+		bitmaps.vmwrite = field_bitmap12(cpu, slot, event.operand, F_vmwrite_bitmap_address);
 	return exit_owner(&slot->vmcs12, &event, &bitmaps);
 }
 
@@ -151,6 +191,9 @@ static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *s
 static void handle_for_l1(struct cpu *cpu, u32 reason)
 {
 	switch (reason) {
+	case REASON_nmi_window:
+		l1_nmi_window_exit(cpu);
+		break;
 	case REASON_io_instruction:
 		l1_io_exit(cpu);
 		break;
@@ -159,6 +202,10 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
 		break;
 	case REASON_wrmsr:
 		l1_wrmsr_exit(cpu);
+		break;
+	case REASON_vmread:
+	case REASON_vmwrite:
+		nested_refuse_field(cpu);
 		break;
 	default:
 		exit_unexpected(cpu, "neither L1 nor L0 asked for this exit of L2");
@@ -169,28 +216,41 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
  * L0 refused what L1 lets pass: the fault is L2's, so by vmcs12's exception bitmap it may be an exit. SDM "Exception
  * Bitmap".
  */
-static void fault_of_l2(struct cpu *cpu)
+static void fault_of_l2(struct cpu *cpu, u64 cr2)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-	u64 event = vmread(ENC_vm_entry_interruption_information);
+	struct exit_event event = {
+		.reason = REASON_exception_or_nmi,
+		.interruption_information = (u32)vmread(ENC_vm_entry_interruption_information),
+		.interruption_error_code = (u32)vmread(ENC_vm_entry_exception_error_code),
+	};
+	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
+	const struct owner_bitmaps none = { NULL };
 
-	if (!(event & INTR_VALID) || !(vmcs12_get(vmcs12, F_exception_bitmap) >> (event & INTR_VECTOR) & 1))
+	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;
 	stats_reflected(&cpu->stats);
 	vmwrite(ENC_vm_entry_interruption_information, 0);
-	vmwrite(ENC_guest_rflags, vmread(ENC_guest_rflags) | RFLAGS_RF); /* as a fault saves it */
 	vmcs12_learn(vmcs12, F_exit_reason, REASON_exception_or_nmi);
-	vmcs12_learn(vmcs12, F_exit_qualification, 0);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event);
-	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code, 0);
+	vmcs12_learn(vmcs12, F_exit_qualification, page_fault ? read_cr2() : 0);
+	write_cr2(cr2); /* a fault that exits does not reach it */
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, event.interruption_information);
+	vmcs12_learn(vmcs12, F_vm_exit_interruption_error_code,
+		     event.interruption_information & INTR_ERROR_CODE ? event.interruption_error_code : 0);
 	leave_l2(cpu, REASON_exception_or_nmi);
 }
 
 static void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
+	struct vmcs_slot *slot = cpu->nested.current;
+
 	stats_exit(&cpu->stats, LEVEL_2, reason);
+	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
+		nested_guest_state_tried(cpu, slot);
+		return;
+	}
 	stats_reflected(&cpu->stats);
-	fail_entry(cpu, cpu->nested.current, reason, vmread(ENC_exit_qualification));
+	fail_entry(cpu, slot, reason, vmread(ENC_exit_qualification));
 }
 
 static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
@@ -200,8 +260,12 @@ static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
 		stats_reflected(&cpu->stats);
 		leave_l2(cpu, reason);
 	} else {
+		u64 cr2 = read_cr2();
+
+		cpu->nested.entering = false;
 		handle_for_l1(cpu, reason);
-		fault_of_l2(cpu);
+		if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
+			fault_of_l2(cpu, cr2);
 	}
 }
 
@@ -223,6 +287,8 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));
 	else if (UNLIKELY(reason == REASON_ept_misconfiguration))
 		nested_ept_misconfiguration(cpu);
+	else if (UNLIKELY(reason == REASON_exception_or_nmi && cpu_count > 1) && exit_is_nmi())
+		l1_nmi_exit(cpu); /* one that vmcs12 wants is passed on like any other */
 	else if (LIKELY(reason != REASON_vmfunc) || !vmfunc_switch_eptp(cpu))
 		exit_by_owner(cpu, slot, reason);
 }

@@ -3,7 +3,6 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_direct.h"
-#include "smp.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -55,14 +54,16 @@ static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, voi
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, false, &linear) && l1_read_linear(cpu, linear, to, size);
+	return l1_operand_address(cpu, operand, size, false, &linear) &&
+	       l1_read_linear(PAGING_supervisor, linear, to, size);
 }
 
 static bool write_operand(struct cpu *cpu, const struct vmx_operand *operand, const void *from, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, true, &linear) && l1_write_linear(cpu, linear, from, size);
+	return l1_operand_address(cpu, operand, size, true, &linear) &&
+	       l1_write_linear(PAGING_supervisor, linear, from, size);
 }
 
 /* A pointer to a VMCS or VMXON region: page-aligned and within the physical-address width. */
@@ -84,6 +85,14 @@ static u32 own_revision(struct cpu *cpu)
 	return (u32)(capability(&cpu->nested.caps12, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 }
 
+/* SDM "VMPTRLD": bit 31 marks a shadow VMCS, for a CPU that has them. */
+static bool is_own_vmcs(struct cpu *cpu, u32 revision)
+{
+	bool shadowing = controls_allowed(&cpu->nested.caps12, CONTROLS_proc2) & PROC2_vmcs_shadowing;
+
+	return (shadowing ? revision & ~(u32)VMCS_REVISION_SHADOW : revision) == own_revision(cpu);
+}
+
 static bool fixed_bits_hold(struct cpu *cpu, u64 value, enum msr_number fixed0, enum msr_number fixed1)
 {
 	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
@@ -103,11 +112,13 @@ static bool vmxon_permitted(struct cpu *cpu)
 
 static void enter_vmx_operation(struct cpu *cpu, u64 pointer)
 {
+	u64 cr0 = l1_cr0(); /* while PE and PG are L1's own, and not in the read shadow */
+
 	cpu->nested.vmxon = true;
 	cpu->nested.vmxon_pointer = pointer;
 	cpu->nested.current = NULL;
 	vmcs01_update_cr_masks(cpu);
-	l1_set_cr0(l1_cr0());
+	l1_set_cr0(cr0);
 }
 
 void nested_vmxon_exit(struct cpu *cpu)
@@ -140,7 +151,6 @@ void nested_vmxoff_exit(struct cpu *cpu)
 		return;
 	nested_vmxoff(cpu);
 	succeed(cpu);
-	smp_init_unblocked(cpu);
 }
 
 /* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */
@@ -180,20 +190,22 @@ void nested_vmptrld_exit(struct cpu *cpu)
 {
 	struct vmx_operand operand;
 	u64 pointer;
+	u32 revision;
 
 	if (!may_execute(cpu))
 		return;
 	operand = decode(cpu);
 	if (!read_operand(cpu, &operand, &pointer, sizeof(pointer)))
 		return;
+	revision = region_revision(pointer);
 	if (!region_pointer_valid(cpu, pointer)) {
 		fail(cpu, VMERR_vmptrld_invalid_address);
 	} else if (pointer == cpu->nested.vmxon_pointer) {
 		fail(cpu, VMERR_vmptrld_vmxon_pointer);
-	} else if (region_revision(pointer) != own_revision(cpu)) {
+	} else if (!is_own_vmcs(cpu, revision)) {
 		fail(cpu, VMERR_vmptrld_incorrect_revision);
 	} else {
-		cpu->nested.current = slot_activate(cpu, pointer);
+		cpu->nested.current = slot_activate(cpu, pointer, revision & VMCS_REVISION_SHADOW);
 		nested_direct_follow(cpu);
 		succeed(cpu);
 	}

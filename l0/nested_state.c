@@ -1,4 +1,5 @@
 /* The VMCSs that L1 keeps active, each in a slot with the VMCS that the CPU runs for it. */
+#include "vmcs_shadow/bitmaps.h"
 #include "cpu.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
@@ -8,27 +9,37 @@
 
 u64 nested_generation = 1;
 
-/* vmcs02 and shadow12 */
+/* vmcs02 and direct12 */
 #define PAGES_PER_SLOT (MERGED_PAGES + 2)
 #define SHADOWING_BITMAPS 2
 
 static u64 ept02_table_pages(u64 ram_bytes)
 {
+	if (options.ept02_tables)
+		return options.ept02_tables + options.ept02_slots;
 	/* Enough to map all of L1's memory once in 4 KiB pages, and what every EPT02 needs to be there at all. */
 	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 256;
 }
 
+/* One beyond the switch: a shadow VMCS never takes the place of the one that links to it. */
+static u64 slots_wanted(void)
+{
+	return options.vmcs02_slots + 1;
+}
+
 static u64 slot_table_pages(void)
 {
-	return ALIGN_UP(options.vmcs02_slots * sizeof(struct vmcs_slot), PAGE_SIZE) / PAGE_SIZE;
+	return ALIGN_UP(slots_wanted() * sizeof(struct vmcs_slot), PAGE_SIZE) / PAGE_SIZE;
 }
 
 u64 nested_memory_pages(u64 ram_bytes)
 {
 	u64 tables = ept02_table_pages(ram_bytes);
 
+	if (options.ept02_tables && options.ept02_tables < EPT_TABLES_MIN)
+		l0_refuse("ept02_tables=%u is too few, %u is the least", options.ept02_tables, EPT_TABLES_MIN);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       options.vmcs02_slots * PAGES_PER_SLOT + SHADOWING_BITMAPS;
+	       slots_wanted() * PAGES_PER_SLOT + SHADOWING_BITMAPS;
 }
 
 static void init_slot(struct vmcs_slot *slot)
@@ -38,6 +49,16 @@ static void init_slot(struct vmcs_slot *slot)
 	nested_direct_init_slot(slot);
 	for (unsigned i = 0; i < MERGED_PAGES; i++)
 		slot->merged[i] = pool_allocate(1);
+}
+
+/* L2 must not access in a shadow VMCS what L1's CPU does not have, though the CPU itself does. */
+static void keep_fields_from_l2(const struct vmx_capabilities *caps12)
+{
+	struct field_set fields = host_caps.fields;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		fields.word[i] &= ~caps12->fields.word[i];
+	vmcs_bitmap_trap(field_bitmap01, &fields);
 }
 
 static struct ept_features ept_features_of(const struct vmx_capabilities *caps12)
@@ -66,9 +87,10 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
 	nested_direct_init(&nested->caps12.fields);
 	nested_enter_init();
+	keep_fields_from_l2(&nested->caps12);
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
-	nested->slot_count = options.vmcs02_slots;
+	nested->slot_count = (unsigned)slots_wanted();
 	for (unsigned i = 0; i < nested->slot_count; i++)
 		init_slot(&nested->slots[i]);
 	page_stack_init(&nested->ept02_stack, &nested->ept02_pages, (unsigned)ept02_table_pages(ram_bytes));
@@ -115,17 +137,23 @@ void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 	nested_direct_follow(cpu);
 }
 
-/* A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. */
-static struct vmcs_slot *slot_for_new(struct cpu *cpu)
+/*
+ * A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. One that an
+ * entry makes active is beside the current one.
+ */
+static struct vmcs_slot *slot_for_new(struct cpu *cpu, bool linked)
 {
 	struct nested *nested = &cpu->nested;
 	struct vmcs_slot *oldest = NULL;
+	unsigned count = linked ? nested->slot_count : nested->slot_count - 1;
 
-	for (unsigned i = 0; i < nested->slot_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		struct vmcs_slot *slot = &nested->slots[i];
 
 		if (slot->vmptr12 == VMCS_NO_POINTER)
 			return slot;
+		if (linked && slot == nested->current)
+			continue;
 		if (!oldest || slot->used < oldest->used)
 			oldest = slot;
 	}
@@ -143,32 +171,47 @@ static void init_input(struct vmcs_slot *slot)
 		.msr_bitmap02 = home_physical(slot->merged[MERGED_msr]),
 		.io_bitmap_a02 = home_physical(slot->merged[MERGED_io_a]),
 		.io_bitmap_b02 = home_physical(slot->merged[MERGED_io_b]),
+		.vmread_bitmap02 = home_physical(slot->merged[MERGED_vmread]),
+		.vmwrite_bitmap02 = home_physical(slot->merged[MERGED_vmwrite]),
+		.link_pointer02 = VMCS_NO_POINTER,
 	};
 	memcpy(slot->input.controls01, controls01, sizeof(controls01));
 }
 
-/* A VMCS of L0's own making must be clear before it is first used; SDM "VMCLEAR". */
-static void renew_vmcs02(struct vmcs_slot *slot)
+/*
+ * A VMCS of L0's own making must be clear before it is first used, and while its type changes; SDM "VMCLEAR", "VMCS
+ * Types: Ordinary and Shadow".
+ */
+static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 {
 	struct vmcs_region_header *header = home_virtual(slot->vmcs02);
 
+	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
 	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+	if (shadow)
+		header->revision |= (u32)VMCS_REVISION_SHADOW;
 	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
 	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
 	slot->settled = 0;
+	slot->shadow = shadow;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
 	init_input(slot);
 }
 
-struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)
+static struct vmcs_slot *activate(struct cpu *cpu, u64 vmptr12, bool shadow, bool linked)
 {
 	struct vmcs_slot *slot = slot_find(cpu, vmptr12);
 	struct vmcs12_image image;
 
+	if (slot && slot->shadow != shadow) { /* L1 changed the type of an active VMCS, which it must not */
+		store_image(cpu, slot);
+		free_slot(slot);
+		slot = NULL;
+	}
 	if (!slot) {
-		slot = slot_for_new(cpu);
-		renew_vmcs02(slot);
+		slot = slot_for_new(cpu, linked);
+		renew_vmcs02(slot, shadow);
 		l1_read(vmptr12, &image, sizeof(image));
 		vmcs12_load(&slot->vmcs12, &image);
 		nested_direct_fill(cpu, slot);
@@ -176,6 +219,16 @@ struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12)
 	}
 	slot->used = ++cpu->nested.clock;
 	return slot;
+}
+
+struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12, bool shadow)
+{
+	return activate(cpu, vmptr12, shadow, false);
+}
+
+struct vmcs_slot *slot_activate_linked(struct cpu *cpu, u64 vmptr12)
+{
+	return activate(cpu, vmptr12, true, true);
 }
 
 void nested_vmxoff(struct cpu *cpu)

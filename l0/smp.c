@@ -1,4 +1,6 @@
 #include "smp.h"
+#include "kick.h"
+#include "l1_apic.h"
 #include "l1_exit.h"
 #include "memory.h"
 #include "options.h"
@@ -7,11 +9,8 @@
 #include "string.h"
 
 /* The local APIC's interrupt command register; SDM "Interrupt Command Register (ICR)". */
-#define APIC_ICR_LOW 0x300
 #define ICR_INIT_ALL_OTHERS 0xc4500u
 #define ICR_SIPI_ALL_OTHERS 0xc4600u
-#define ICR_PENDING BIT(12)
-#define MSR_X2APIC_ICR (MSR_X2APIC_FIRST + (APIC_ICR_LOW >> 4))
 
 /* SDM "Typical BSP Initialization Sequence" waits 10 ms and 200 us; CPUs that have VMX need far less. */
 #define TICKS_AFTER_INIT 1000000
@@ -60,7 +59,7 @@ static void wait_ticks(u64 ticks)
 static void send_ipi(volatile u32 *apic, u32 command)
 {
 	if (!apic) {
-		wrmsr(MSR_X2APIC_ICR, command);
+		wrmsr(APIC_MSR(APIC_ICR_LOW), command);
 		return;
 	}
 	apic[APIC_ICR_LOW / sizeof(u32)] = command;
@@ -116,11 +115,17 @@ void smp_start(u64 ram_bytes)
 	memory_unmap_low_page(AP_PAGE);
 }
 
-/* As after INIT, but that the next SIPI causes an exit. SDM "Processor State After Reset", table of INIT values. */
+/*
+ * As after INIT: nothing is executed until a SIPI. SDM "Processor State After Reset", table of INIT values. The CPU
+ * waits in VMX non-root operation, where L1's SIPI causes an exit, or in L0, which then hears of the SIPI by itself.
+ */
 static void wait_for_sipi(struct cpu *cpu)
 {
 	vmcs01_start_real_mode(cpu, 0);
-	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
+	if (icr_intercepted)
+		wish(cpu, WISH_wait);
+	else
+		vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
 	cpu->sipi_taken = false;
 }
 
@@ -146,31 +151,107 @@ static bool is_left_over(const struct cpu *cpu)
 	return cpu->sipi_taken && vmread(ENC_guest_rip) == 0;
 }
 
-/* Blocked in VMX root operation, which L1 believes itself in; SDM "VMX Operation". */
 void l1_init_exit(struct cpu *cpu)
 {
 	if (is_left_over(cpu)) {
 		cpu->sipi_taken = false;
 		vmwrite(ENC_guest_interruptibility_state, 0); /* and not what the waiting CPU was blocking */
-	} else if (cpu->nested.vmxon) {
-		cpu->init_pending = true;
-	} else if (cpu->number == 0) {
-		exit_unexpected(cpu, "L1 sent INIT to the boot processor, which would reset the machine");
 	} else {
-		wait_for_sipi(cpu);
+		wish(cpu, WISH_init);
 	}
 }
 
-void smp_init_unblocked(struct cpu *cpu)
+static void start_by_sipi(struct cpu *cpu, u8 vector)
 {
-	if (!cpu->init_pending)
-		return;
-	cpu->init_pending = false;
-	l1_init_exit(cpu);
+	vmcs01_start_real_mode(cpu, vector);
+	cpu->sipi_taken = true;
 }
 
 void l1_sipi_exit(struct cpu *cpu)
 {
-	vmcs01_start_real_mode(cpu, (u8)vmread(ENC_exit_qualification));
-	cpu->sipi_taken = true;
+	start_by_sipi(cpu, (u8)vmread(ENC_exit_qualification));
+}
+
+/* SDM "Other Causes of VM Exits": where a SIPI is waited for, INIT is blocked. */
+void smp_init(struct cpu *target)
+{
+	if (!(target->wishes & WISH_wait))
+		wish(target, WISH_init);
+}
+
+/* The INIT before it may not have been taken yet. A CPU that does not wait ignores it. */
+void smp_sipi(struct cpu *target, u8 vector)
+{
+	bool will_wait = target->wishes & WISH_init && !target->nested.vmxon;
+
+	if (!(target->wishes & WISH_wait) && !will_wait)
+		return;
+	target->sipi_vector = vector;
+	wish(target, WISH_sipi);
+}
+
+static NORETURN void reset_by_init(void)
+{
+	print("\nL1 resets the machine by an INIT to the boot processor\n");
+	l0_stop(TURTLES_STATUS_FAILURE);
+}
+
+/* An event that is to be injected comes first, and the INIT at the next exit. */
+static void init_in_l2(struct cpu *cpu)
+{
+	if (vmread(ENC_vm_entry_interruption_information) & INTR_VALID)
+		return;
+	wish_granted(cpu, WISH_init);
+	nested_reflect_signal(cpu, REASON_init_signal, 0);
+}
+
+/* Blocked in VMX root operation, which L1 believes itself in; SDM "Restrictions on VMX Operation". */
+static void take_init(struct cpu *cpu)
+{
+	if (cpu->level == LEVEL_2) {
+		init_in_l2(cpu);
+	} else if (!cpu->nested.vmxon) {
+		wish_granted(cpu, WISH_init);
+		if (cpu->number == 0)
+			reset_by_init();
+		apic_reset(cpu);
+		wait_for_sipi(cpu);
+	}
+}
+
+static void take_sipi(struct cpu *cpu)
+{
+	wish_granted(cpu, WISH_sipi | WISH_wait);
+	if (cpu->level == LEVEL_2)
+		nested_reflect_signal(cpu, REASON_startup_ipi, cpu->sipi_vector);
+	else
+		start_by_sipi(cpu, cpu->sipi_vector);
+}
+
+/* L1's interrupt commands are no longer intercepted. */
+static void wait_in_hardware(struct cpu *cpu)
+{
+	wish_granted(cpu, WISH_wait);
+	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
+}
+
+bool smp_l2_waits(void)
+{
+	return icr_intercepted && vmread(ENC_guest_activity_state) == ACTIVITY_wait_for_sipi;
+}
+
+void smp_attend(struct cpu *cpu)
+{
+	cpu->attention = false; /* before the wishes are looked at: an NMI from now on sets it again */
+	wish_granted(cpu, WISH_look);
+	if (cpu->wishes & WISH_init && !(cpu->wishes & WISH_wait))
+		take_init(cpu);
+	while (cpu->wishes & WISH_wait) {
+		if (cpu->wishes & WISH_sipi)
+			take_sipi(cpu);
+		else if (!icr_intercepted)
+			wait_in_hardware(cpu);
+		else
+			kick_wait(cpu);
+	}
 }

@@ -1,6 +1,8 @@
 #include "cpu.h"
+#include "l1_memory.h"
 #include "options.h"
 #include "print.h"
+#include "self_check.h"
 #include "stats_account.h"
 
 /*
@@ -130,6 +132,10 @@ static void print_pools(void)
 		drops += nested->ept02.drops;
 		ept02_evictions += nested->ept02.evictions;
 	}
+	print("run\tept01_tables\t%lu\nrun\tept01_evictions\t%lu\n", ept01_tables(), ept01_evictions);
+	print("run\tept02_tables\t%u\n", cpus[0]->nested.ept02_stack.total);
+	print("run\thome_kib\t%lu\nrun\thome_free_kib\t%lu\n", (home.end - home.start) >> 10,
+	      pool_free_pages() << PAGE_SHIFT >> 10);
 	print("run\tvmcs02_evictions\t%lu\n", evictions);
 	print("run\tept02_fills\t%lu\nrun\tept02_drops\t%lu\nrun\tept02_evictions\t%lu\n", fills, drops,
 	      ept02_evictions);
@@ -156,4 +162,5 @@ void stats_print(void)
 	print("run\tl2_ticks\t%lu\n", s->guest_ticks[LEVEL_2]);
 	print("run\taccounting_ticks_per_exit\t%lu\n", s->accounting_ticks);
 	print_pools();
+	self_check_print();
 }

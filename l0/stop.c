@@ -3,6 +3,7 @@
 #include "machine.h"
 #include "options.h"
 #include "print.h"
+#include "self_check.h"
 #include "serial.h"
 #include "turtles_abi.h"
 
@@ -13,6 +14,8 @@ static bool stopping;
 
 void l0_stop(u8 status)
 {
+	if (options.self_check && status == TURTLES_STATUS_SUCCESS && !stopping)
+		self_check();
 	if (!stopping) {
 		stopping = true;
 		stats_print();

@@ -5,6 +5,8 @@
 #include "ports.h"
 
 #define PIN01 0u
+/* With more than one CPU L0 kicks by NMI, so that all of them exit; what is blocked for L1 then is virtual. */
+#define PIN01_KICKABLE (PIN_nmi_exiting | PIN_virtual_nmis)
 #define PROC01 (PROC_use_tsc_offsetting | PROC_use_io_bitmaps | PROC_use_msr_bitmaps | PROC_activate_secondary_controls)
 #define PROC2_01 (PROC2_enable_ept | PROC2_unrestricted_guest)
 /* What L1 may use natively where the CPU has it: without the control the instruction would be #UD. */
@@ -20,7 +22,7 @@
 #define LINUX_BOOT_DS 0x18
 
 u32 controls01[CONTROL_GROUPS];
-u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01;
+u64 *msr_bitmap01, *io_bitmap_a01, *io_bitmap_b01, *field_bitmap01;
 
 /* VPIDs serve only where the CPU has them, and can flush one. */
 static void vpid_choose(void)
@@ -36,12 +38,15 @@ static void controls01_init(void)
 {
 	u32 vpid = options.vpid02 ? PROC2_enable_vpid : 0;
 	const u32 wish[CONTROL_GROUPS] = {
-		[CONTROLS_pin] = PIN01, [CONTROLS_proc] = PROC01, [CONTROLS_proc2] = PROC2_01 | PROC2_01_WISH | vpid,
+		[CONTROLS_pin] = options.cpus > 1 ? PIN01_KICKABLE : PIN01, [CONTROLS_proc] = PROC01,
+		[CONTROLS_proc2] = PROC2_01 | PROC2_01_WISH | vpid,
 		[CONTROLS_exit] = EXIT01, [CONTROLS_entry] = ENTRY01,
 	};
 
 	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
 		controls01[group] = controls_adjust(&host_caps, (enum control_group)group, wish[group]);
+	if ((controls01[CONTROLS_pin] & wish[CONTROLS_pin]) != wish[CONTROLS_pin])
+		l0_refuse("this CPU's VMX lacks virtual NMIs, which L0 needs for more than one CPU; give it cpus=1");
 }
 
 void vmcs_write_host_state(struct cpu *cpu)

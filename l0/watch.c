@@ -1,5 +1,6 @@
 /* Watches on L1's pages: write protection in EPT01 that is let go at the first write. */
 #include "cpu.h"
+#include "kick.h"
 #include "l1_memory.h"
 
 typedef void watch_visitor(struct cpu *cpu, struct watch *watch, u64 argument);
@@ -7,13 +8,15 @@ typedef void watch_visitor(struct cpu *cpu, struct watch *watch, u64 argument);
 static void for_each_watch(watch_visitor *visit, u64 argument)
 {
 	for (unsigned c = 0; c < cpu_count; c++)
-		for (unsigned s = 0; s < cpus[c]->nested.slot_count; s++)
-			for (unsigned p = 0; p < MERGED_PAGES; p++) {
-				struct watch *watch = &cpus[c]->nested.slots[s].watch[p];
+		for (unsigned s = 0; s < cpus[c]->nested.slot_count; s++) {
+			struct vmcs_slot *slot = &cpus[c]->nested.slots[s];
 
-				if (watch->set)
-					visit(cpus[c], watch, argument);
-			}
+			if (slot->vmptr12 == VMCS_NO_POINTER)
+				continue; /* it watches nothing */
+			for (unsigned p = 0; p < MERGED_PAGES; p++)
+				if (slot->watch[p].set)
+					visit(cpus[c], &slot->watch[p], argument);
+		}
 }
 
 static void drop_ept02(struct cpu *cpu)
@@ -29,6 +32,7 @@ void watch_arm(struct watch *watch, u64 address10)
 		watch_written(watch->address10);
 
 	*watch = (struct watch){ .address10 = address10, .set = true };
+	kick_all_out();
 	ept01_protect(address10, EPT_READ | EPT_EXECUTE);
 	/* What was composed before the page was read-only may let L2 write it. */
 	for (unsigned c = 0; c < cpu_count && !known; c++)

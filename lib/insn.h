@@ -67,6 +67,28 @@ DEFINE_CR(3)
 DEFINE_CR(4)
 #undef DEFINE_CR
 
+static inline u64 read_dr6(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%dr6, %0" : "=r"(value) : : "memory");
+	return value;
+}
+
+static inline void write_dr6(u64 value)
+{
+	__asm__ volatile("mov %0, %%dr6" : : "r"(value) : "memory");
+}
+
+/* The caller has CR4.PKE on. */
+static inline u32 rdpkru(void)
+{
+	u32 value, high;
+
+	__asm__ volatile("rdpkru" : "=a"(value), "=d"(high) : "c"(0) : "memory");
+	return value;
+}
+
 static inline u64 read_rflags(void)
 {
 	u64 value;

@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
-RUN_SECONDS=30
+RUN_SECONDS=90
 DIFFERENCES_SHOWN=${CONFORM_SHOWN:-20}
 differences=$root/tests/conform/differences.tsv
 

@@ -103,3 +103,8 @@ missing_packages() {
 install_command() {
 	printf 'apt-get install --yes --no-install-recommends %s\n' "$1"
 }
+
+# is_linux FILE: a bzImage, by the magic of its setup header.
+is_linux() {
+	[ "$(dd if="$1" bs=1 skip=514 count=4 2> /dev/null | tr -d '\0')" = HdrS ]
+}

@@ -25,8 +25,15 @@ machine_version() {
 	printf 'Bochs %s\n' "$("$BOCHS" --help 2>&1 | sed -n 's/^ *Bochs x86 Emulator \([^ ]*\).*/\1/p')"
 }
 
-# machine_image KERNEL CMDLINE [MODULE STRING]...: a ROM if that fits, which starts without a BIOS; else an ISO.
+# machine_image KERNEL CMDLINE [MODULE STRING]...: a ROM if that fits, which starts without a BIOS. A disk for Linux, which
+# needs the BIOS's tables. Else an ISO.
 machine_image() {
+	if [ -n "${needs_bios-}" ] || is_linux "$1"; then
+		boot=disk
+		"$BUILD/mkdisk" "$work/disk.img" "$BUILD/disk.bin" "$@" 2> "$work/mkdisk.txt" ||
+			die "$STATUS_FAILURE" "$(sed 's/^mkdisk: //' "$work/mkdisk.txt")"
+		return
+	fi
 	image_status=0
 	"$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/mkrom.txt" || image_status=$?
 	case $image_status in
@@ -88,10 +95,18 @@ bochs_boot_lines() {
 	fi
 	cat <<END
 romimage: file="$BOCHS_SHARE/BIOS-bochs-latest", options=fastboot
-boot: cdrom
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
-ata0-master: type=cdrom, path="$work/boot.iso", status=inserted
 END
+	case $boot in
+	disk)
+		echo 'boot: disk'
+		printf 'ata0-master: type=disk, path="%s", mode=flat\n' "$work/disk.img"
+		;;
+	grub)
+		echo 'boot: cdrom'
+		printf 'ata0-master: type=cdrom, path="%s", status=inserted\n' "$work/boot.iso"
+		;;
+	esac
 }
 
 bochs_configuration() {

@@ -11,15 +11,17 @@ usage: ./turtles run [OPTION]...
   --machine bochs     the kind of machine
   --cpu MODEL         its CPU model (corei7_skylake_x)
   --cpus N            how many CPUs (1)
-  --memory MB         its memory (64)
-  --l1 NAME|FILE      minivisor, or any multiboot 1 image (minivisor)
-  --l2 NAME[,NAME]... payloads that the minivisor runs as L2, in turn (cpuid)
+  --memory MB         its memory (64; with Linux 1024)
+  --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), or any multiboot 1 image or bzImage (minivisor)
+  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux and minivisor
+  --l2-cpus N         how many CPUs an L2 of linux has (1)
+  --l3 NAME[,NAME]... payloads that the minivisor runs as L3 where it is L2 (cpuid)
   --count N           iterations of each payload (1000)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
-  --timeout SECONDS   of wall time (60)
+  --timeout SECONDS   of wall time (60; with Linux 600)
   --out DIR           the run's folder (a new one under build/runs)
 `./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
 124 timeout.
@@ -65,8 +67,8 @@ add_switch() {
 }
 
 parse() {
-	machine=bochs cpu='' cpus=1 memory=64 l1=minivisor l2='' count=1000 append='' bare='' timeout=60 out=''
-	switches='' modules=''
+	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
+	out='' switches='' modules=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -74,7 +76,7 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --count | --module | --append | --set | \
+		--machine | --cpu | --cpus | --memory | --l1 | --l2 | --l2-cpus | --l3 | --count | --module | --append | --set | \
 			--timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
@@ -94,6 +96,8 @@ parse_value() {
 	--memory) memory=$2 ;;
 	--l1) l1=$2 ;;
 	--l2) l2=$2 ;;
+	--l2-cpus) l2_cpus=$2 ;;
+	--l3) l3=$2 ;;
 	--count) count=$2 ;;
 	--module) modules="$modules$2$newline" ;;
 	--append) append="$append${append:+ }$2" ;;
@@ -109,19 +113,50 @@ check_file() {
 	fi
 }
 
-check_l2() {
-	[ "$l1" = minivisor ] || {
-		[ -z "$l2" ] || wrong "--l2 names payloads of the minivisor; give $l1 its own with --module"
-		return 0
-	}
-	l2=${l2:-cpuid}
-	for name in $(printf '%s' "$l2" | tr , ' '); do
-		guest_table | cut -f 1 | grep -qx -e "$name" ||
-			wrong "no payload is called \"$name\"; there are: $(names guest_table)"
+# known_l2 OPTION NAMES NAME...: each of the names (with commas between) is a payload's or one of those behind.
+known_l2() {
+	known_option=$1 known_names=$2
+	shift 2
+	for name in $(printf '%s' "$known_names" | tr , ' '); do
+		{
+			guest_table | cut -f 1
+			printf '%s\n' "$@"
+		} | grep -qx -e "$name" || wrong "$known_option: no payload is called \"$name\"; there are: $(names guest_table) $*"
 	done
 }
 
+check_l2() {
+	[ -z "$l3" ] || [ "$l1,$l2" = linux,minivisor ] || wrong "--l3 names payloads of the minivisor as L2 of linux"
+	case $l1 in
+	minivisor)
+		l2=${l2:-cpuid}
+		known_l2 --l2 "$l2"
+		;;
+	linux)
+		l2=${l2:-cpuid}
+		known_l2 --l2 "$l2" linux minivisor
+		l3=${l3:-cpuid}
+		known_l2 --l3 "$l3"
+		;;
+	*) [ -z "$l2" ] || wrong "--l2 names L2s of minivisor and linux; give $l1 its own with --module" ;;
+	esac
+}
+
+# What depends on the L1 and was not given.
+l1_defaults() {
+	case $l1 in
+	linux | linux-workload)
+		memory=${memory:-1024}
+		timeout=${timeout:-600}
+		;;
+	esac
+	memory=${memory:-64}
+	timeout=${timeout:-60}
+}
+
+
 check() {
+	l1_defaults
 	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
 	[ -e "$root/scripts/machine-$machine.sh" ] ||
 		wrong "the machine kind \"$machine\" is not supported; there is: bochs"
@@ -131,20 +166,34 @@ check() {
 	number_of_at_least --memory "$memory" 4
 	number_of_at_least --count "$count" 1
 	number_of_at_least --timeout "$timeout" 1
+	number_of_at_least --l2-cpus "$l2_cpus" 1
 	check_l2
-	[ "$l1" = minivisor ] || check_file --l1 "$l1"
+	case $l1 in
+	minivisor | linux | linux-workload) ;;
+	*) check_file --l1 "$l1" ;;
+	esac
 	printf '%s' "$modules" | while IFS= read -r module; do
 		check_file --module "${module%% *}"
 	done
 }
 
 build() {
-	set -- "$BUILD/mkrom" "$BUILD/rom.bin"
+	set -- "$BUILD/mkrom" "$BUILD/rom.bin" "$BUILD/mkdisk" "$BUILD/disk.bin"
 	[ -n "$bare" ] || set -- "$@" "$BUILD/turtles.elf"
-	[ "$l1" != minivisor ] || set -- "$@" "$BUILD/minivisor.elf"
-	for name in $(printf '%s' "$l2" | tr , ' '); do
-		set -- "$@" "$BUILD/guests/$name.bin"
-	done
+	case $l1 in
+	minivisor)
+		set -- "$@" "$BUILD/minivisor.elf"
+		for name in $(printf '%s' "$l2" | tr , ' '); do
+			set -- "$@" "$BUILD/guests/$name.bin"
+		done
+		;;
+	linux | linux-workload)
+		linux_targets > "$work/targets"
+		while IFS= read -r target; do
+			set -- "$@" "$target"
+		done < "$work/targets"
+		;;
+	esac
 	make_quietly "$@"
 }
 
@@ -172,24 +221,46 @@ finish() {
 	[ -z "${work-}" ] || rm -rf "$work"
 }
 
+# Each l1_NAME sets L1's image and its command line, and adds its own modules' lines to $modules.
+l1_minivisor() {
+	l1_file=$BUILD/minivisor.elf
+	l1_line=minivisor
+	own_modules=''
+	for name in $(printf '%s' "$l2" | tr , ' '); do
+		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count$newline"
+	done
+}
+
+l1_file() {
+	l1_file=$l1
+	l1_line=${l1##*/}
+	l1_line=${l1_line%.elf}
+	own_modules=''
+}
+
+# module_lines: file and command line of each, a tab between.
+module_lines() {
+	printf '%s' "$own_modules"
+	printf '%s' "$modules" | while IFS= read -r module; do
+		module_file=${module%% *}
+		printf '%s\t%s%s\n' "$module_file" "${module_file##*/}" "${module#"$module_file"}"
+	done
+}
+
 # boot: hands kernel, command line and modules to the machine. On L0, the L1 is L0's first module.
 boot() {
-	l1_file=$l1
-	[ "$l1" != minivisor ] || l1_file=$BUILD/minivisor.elf
-	l1_line=${l1_file##*/}
-	l1_line="${l1_line%.elf}${append:+ $append}"
+	case $l1 in
+	minivisor) l1_minivisor ;;
+	linux | linux-workload) l1_linux ;;
+	*) l1_file ;;
+	esac
+	l1_line="$l1_line${append:+ $append}"
 	set -- "$l1_file" "$l1_line"
 	[ -n "$bare" ] || set -- "${TURTLES_L0:-$BUILD/turtles.elf}" "turtles $machine_options${switches:+ $switches}" "$@"
-	for name in $(printf '%s' "$l2" | tr , ' '); do
-		set -- "$@" "$BUILD/guests/$name.bin" "$name count=$count"
-	done
-	while IFS= read -r module; do
-		[ -n "$module" ] || continue
-		module_file=${module%% *}
-		set -- "$@" "$module_file" "${module_file##*/}${module#"$module_file"}"
-	done <<END
-$modules
-END
+	module_lines > "$work/modules"
+	while IFS=$tab read -r module_file module_line; do
+		set -- "$@" "$module_file" "$module_line"
+	done < "$work/modules"
 	machine_image "$@"
 	began=$(date +%s)
 	machine_run
@@ -226,6 +297,12 @@ judge() {
 main() {
 	parse "$@"
 	check
+	case $l1 in
+	linux | linux-workload)
+		# shellcheck source=scripts/l1-linux.sh
+		. "$root/scripts/l1-linux.sh"
+		;;
+	esac
 	# shellcheck source=scripts/machine-bochs.sh
 	. "$root/scripts/machine-$machine.sh"
 	machine_check

@@ -83,3 +83,42 @@ void bitmap_merge(u64 *merged, const u64 *one, const u64 *other)
 	for (unsigned i = 0; i < BITMAP_WORDS; i++)
 		merged[i] = one[i] | other[i];
 }
+
+#define ENCODING_BITS (PAGE_SIZE * 8)
+
+bool vmcs_bitmap_traps(const u64 *bitmap, u64 encoding)
+{
+	return encoding >= ENCODING_BITS || test_bit(bitmap, (u32)encoding);
+}
+
+static bool has_high_half(enum vmcs_field field)
+{
+	return vmcs_field_width(field) == WIDTH_64;
+}
+
+void vmcs_bitmap_trap(u64 *bitmap, const struct field_set *fields)
+{
+	for (unsigned i = 0; i < VMCS_FIELDS; i++) {
+		enum vmcs_field field = (enum vmcs_field)i;
+
+		if (!field_set_has(fields, field))
+			continue;
+		set_bit(bitmap, vmcs_field[field].encoding);
+		if (has_high_half(field))
+			set_bit(bitmap, vmcs_field[field].encoding | VMCS_ENCODING_HIGH);
+	}
+}
+
+struct field_set vmcs_bitmap_passes(const u64 *bitmap)
+{
+	struct field_set fields = { { 0 } };
+
+	for (unsigned i = 0; i < VMCS_FIELDS; i++) {
+		u32 encoding = vmcs_field[i].encoding;
+
+		if (!test_bit(bitmap, encoding) ||
+		    (has_high_half((enum vmcs_field)i) && !test_bit(bitmap, encoding | VMCS_ENCODING_HIGH)))
+			field_set_add(&fields, (enum vmcs_field)i);
+	}
+	return fields;
+}

@@ -48,7 +48,8 @@ const struct vmx_policy vmx_policy_default = {
 			PROC2_pause_loop_exiting | PROC2_rdrand_exiting | PROC2_enable_invpcid |
 			PROC2_rdseed_exiting | PROC2_enable_xsaves_xrstors | PROC2_enable_user_wait_and_pause |
 			PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery |
-			PROC2_enable_vm_functions | PROC2_enable_pml | PROC2_ept_violation_ve | PROC2_use_tsc_scaling,
+			PROC2_enable_vm_functions | PROC2_vmcs_shadowing | PROC2_enable_pml |
+			PROC2_ept_violation_ve | PROC2_use_tsc_scaling,
 		[CONTROLS_exit] = EXIT_save_debug_controls | EXIT_host_address_space_size |
 			EXIT_acknowledge_interrupt_on_exit | EXIT_save_ia32_pat | EXIT_load_ia32_pat |
 			EXIT_save_ia32_efer | EXIT_load_ia32_efer | EXIT_save_vmx_preemption_timer_value,
@@ -123,6 +124,8 @@ static const struct {
 	{ { CONTROLS_proc2, PROC2_ept_violation_ve },
 	  FIELD_SET_OF(.virtualization_exception_information_address = 1, .eptp_index = 1) },
 	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, FIELD_SET_OF(.tsc_multiplier = 1) },
+	{ { CONTROLS_proc2, PROC2_vmcs_shadowing },
+	  FIELD_SET_OF(.vmread_bitmap_address = 1, .vmwrite_bitmap_address = 1) },
 	{ { CONTROLS_exit, EXIT_save_ia32_pat }, FIELD_SET_OF(.guest_ia32_pat = 1) },
 	{ { CONTROLS_entry, ENTRY_load_ia32_pat }, FIELD_SET_OF(.guest_ia32_pat = 1) },
 	{ { CONTROLS_exit, EXIT_load_ia32_pat }, FIELD_SET_OF(.host_ia32_pat = 1) },
@@ -153,6 +156,9 @@ static struct vmx_policy policy_on(const struct vmx_capabilities *host, const st
 		if (!(wish.controls[needs->group] & needs->bit))
 			wish.controls[control->group] &= ~control->bit;
 	}
+	/* L2 may write whatever field of a shadow VMCS, and L0 has to put L1's values there. */
+	if (!(capability(host, MSR_IA32_VMX_MISC) & wish.misc & VMX_MISC_VMWRITE_ANY))
+		wish.controls[CONTROLS_proc2] &= ~(u32)PROC2_vmcs_shadowing;
 	if (!wish.controls[CONTROLS_proc2])
 		wish.controls[CONTROLS_proc] &= ~(u32)PROC_activate_secondary_controls;
 	return wish;

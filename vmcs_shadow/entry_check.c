@@ -95,6 +95,12 @@ static bool check_vm_functions(struct check *c)
 			"EPTP switching needs enable_ept") && check_page(c, F_eptp_list_address));
 }
 
+static bool check_vmcs_shadowing(struct check *c)
+{
+	return !check_uses(c, CONTROLS_proc2, PROC2_vmcs_shadowing) ||
+	       (check_page(c, F_vmread_bitmap_address) && check_page(c, F_vmwrite_bitmap_address));
+}
+
 static bool check_ept_helpers(struct check *c)
 {
 	bool ve = check_uses(c, CONTROLS_proc2, PROC2_ept_violation_ve);
@@ -127,7 +133,7 @@ static bool check_execution_controls(struct check *c)
 	return check_reserved(c, CONTROLS_pin) && check_reserved(c, CONTROLS_proc) &&
 	       check_reserved(c, CONTROLS_proc2) && check_cr3_targets(c) && check_bitmaps(c) &&
 	       check_tpr_shadow(c) && check_nmi(c) && check_apic_accesses(c) && check_vpid(c) && check_ept(c) &&
-	       check_vm_functions(c) && check_ept_helpers(c) && check_tsc_scaling(c);
+	       check_vm_functions(c) && check_vmcs_shadowing(c) && check_ept_helpers(c) && check_tsc_scaling(c);
 }
 
 static bool check_msr_list(struct check *c, enum vmcs_field count, enum vmcs_field address)
@@ -268,5 +274,6 @@ const union field_bits entry_check_controls_fields = FIELD_SET_OF(
 	.vm_exit_msr_load_address = 1, .vm_entry_controls = 1, .vm_entry_msr_load_count = 1,
 	.vm_entry_msr_load_address = 1, .vm_entry_interruption_information = 1,
 	.vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1, .guest_cr0 = 1,
-	.vm_function_controls = 1, .eptp_list_address = 1, .pml_address = 1,
+	.vm_function_controls = 1, .eptp_list_address = 1, .vmread_bitmap_address = 1,
+	.vmwrite_bitmap_address = 1, .pml_address = 1,
 	.virtualization_exception_information_address = 1, .tsc_multiplier = 1);

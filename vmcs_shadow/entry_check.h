@@ -38,10 +38,17 @@ struct entry_verdict entry_check_host(const struct vmcs12 *vmcs12, const struct 
 
 /*
  * SDM "Checks on the Guest State Area": those that the CPU cannot make for L0, because vmcs02 differs
- * from vmcs12 there. The rest the CPU makes on vmcs02, whose guest state is L1's. Without VMCS
- * shadowing on offer the VMCS link pointer has to be all ones.
+ * from vmcs12 there. The rest the CPU makes on vmcs02, whose guest state is L1's. What a VMCS link
+ * pointer leads to is in memory: see entry_check_link().
  */
 struct entry_verdict entry_check_guest(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+
+/*
+ * SDM "Checks on Guest Non-Register State": what a VMCS link pointer other than all ones, which passed the check
+ * above, leads to. vmptr12 is the current VMCS; header is what memory has in the first four bytes of the region.
+ */
+struct entry_verdict entry_check_link(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12, u64 vmptr12,
+				      u32 header);
 
 /*
  * The fields that each check reads; none may be stale. While none of them is dirty, and with the same

@@ -158,13 +158,7 @@ static bool check_guest_msrs(struct check *c)
 
 static bool check_guest_link_pointer(struct check *c)
 {
-	enum vmcs_field field = F_vmcs_link_pointer;
-
-	if (check_get(c, field) == VMCS_NO_POINTER)
-		return true;
-	return require(c, controls_allowed(c->caps12, CONTROLS_proc2) & PROC2_vmcs_shadowing, field,
-		       "a link pointer without VMCS shadowing") &&
-	       check_page(c, field);
+	return check_get(c, F_vmcs_link_pointer) == VMCS_NO_POINTER || check_page(c, F_vmcs_link_pointer);
 }
 
 struct entry_verdict entry_check_guest(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
@@ -176,6 +170,21 @@ struct entry_verdict entry_check_guest(const struct vmcs12 *vmcs12, const struct
 	if (!passed)
 		return verdict(&c, false, ENTRY_failure, ENTRY_FAIL_general);
 	return verdict(&c, check_guest_link_pointer(&c), ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
+}
+
+struct entry_verdict entry_check_link(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12, u64 vmptr12,
+				      u32 header)
+{
+	struct check c = { .vmcs12 = vmcs12, .caps12 = caps12 };
+	u32 revision = (u32)(capability(caps12, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
+	bool shadow = header & VMCS_REVISION_SHADOW;
+	enum vmcs_field field = F_vmcs_link_pointer;
+	bool passed = require(&c, (header & VMX_BASIC_REVISION) == revision, field, "revision identifier") &&
+		      require(&c, shadow == check_uses(&c, CONTROLS_proc2, PROC2_vmcs_shadowing), field,
+			      "shadow-VMCS indicator against vmcs_shadowing") &&
+		      require(&c, check_get(&c, field) != vmptr12, field, "the current VMCS");
+
+	return verdict(&c, passed, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
 }
 
 /* RSP, which L1 may set before every entry, is under no rule. */

@@ -51,7 +51,7 @@ static bool scales_tsc(const struct merge_input *input)
 		      PROC2_enable_user_wait_and_pause | PROC2_enable_pconfig | PROC2_enable_vm_functions | \
 		      PROC2_unrestricted_guest | PROC2_virtualize_apic_accesses | \
 		      PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization | \
-		      PROC2_virtual_interrupt_delivery | PROC2_enable_vpid)
+		      PROC2_virtual_interrupt_delivery | PROC2_enable_vpid | PROC2_vmcs_shadowing)
 
 static u64 merge_proc2(const struct merge_input *input)
 {
@@ -147,7 +147,7 @@ static u64 merge_guest_state(const struct merge_input *input, enum vmcs_field fi
 {
 	switch (field) {
 	case F_vmcs_link_pointer:
-		return VMCS_NO_POINTER;
+		return input->link_pointer02;
 	case F_guest_ia32_debugctl:
 		return loaded_or(input, ENTRY_load_debug_controls, field, input->debugctl01);
 	case F_guest_dr7:
@@ -171,6 +171,10 @@ static u64 merge_address(const struct merge_input *input, enum vmcs_field field)
 		return input->io_bitmap_b02;
 	case F_address_of_msr_bitmaps:
 		return input->msr_bitmap02;
+	case F_vmread_bitmap_address:
+		return input->vmread_bitmap02;
+	case F_vmwrite_bitmap_address:
+		return input->vmwrite_bitmap02;
 	case F_virtual_apic_address:
 		return input->virtual_apic02;
 	case F_apic_access_address:

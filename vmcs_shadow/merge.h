@@ -20,6 +20,8 @@ struct merge_input {
 	/* Host physical addresses for vmcs02. */
 	u64 msr_bitmap02, io_bitmap_a02, io_bitmap_b02;
 	u64 virtual_apic02, apic_access02;
+	u64 vmread_bitmap02, vmwrite_bitmap02;
+	u64 link_pointer02; /* of the VMCS that has what L1's shadow VMCS has; or VMCS_NO_POINTER */
 	u64 eptp02;
 	u16 vpid02; /* 0: enter without a VPID */
 	/* L1's own values, which L2 starts with where vmcs12 does not load others. */

@@ -140,6 +140,18 @@ static bool xsaves_is_l1s(const struct exit_case *exit)
 	       (exit->event->operand & get12(exit, F_xss_exiting_bitmap));
 }
 
+/*
+ * SDM "Instructions That Cause VM Exits Conditionally": VMREAD and VMWRITE, whose bitmaps cover encodings of 15 bits.
+ */
+static bool field_access_is_l1s(const struct exit_case *exit)
+{
+	bool write = (exit->event->reason & EXIT_REASON_BASIC) == REASON_vmwrite;
+	const u64 *bitmap = write ? exit->bitmaps->vmwrite : exit->bitmaps->vmread;
+
+	return !asks(exit, CONTROLS_proc2, PROC2_vmcs_shadowing) || !bitmap ||
+	       vmcs_bitmap_traps(bitmap, exit->event->operand);
+}
+
 enum rule_kind { RULE_unexpected, RULE_l0, RULE_l1, RULE_control, RULE_function };
 
 struct rule {
@@ -185,9 +197,9 @@ static const struct rule rules[EXIT_REASONS] = {
 	[REASON_vmlaunch] = ALWAYS_L1,
 	[REASON_vmptrld] = ALWAYS_L1,
 	[REASON_vmptrst] = ALWAYS_L1,
-	[REASON_vmread] = ALWAYS_L1,
+	[REASON_vmread] = BY(field_access_is_l1s),
 	[REASON_vmresume] = ALWAYS_L1,
-	[REASON_vmwrite] = ALWAYS_L1,
+	[REASON_vmwrite] = BY(field_access_is_l1s),
 	[REASON_vmxoff] = ALWAYS_L1,
 	[REASON_vmxon] = ALWAYS_L1,
 	[REASON_control_register_access] = BY(cr_access_is_l1s),
@@ -198,7 +210,7 @@ static const struct rule rules[EXIT_REASONS] = {
 	[REASON_entry_failure_guest_state] = ALWAYS_L1,
 	[REASON_entry_failure_msr_loading] = ALWAYS_L1,
 	[REASON_mwait] = BY_PROC(mwait_exiting),
-	[REASON_monitor_trap_flag] = BY_PROC(monitor_trap_flag),
+	[REASON_monitor_trap_flag] = ALWAYS_L1, /* by its control, or injected */
 	[REASON_monitor] = BY_PROC(monitor_exiting),
 	[REASON_pause] = BY(pause_is_l1s),
 	[REASON_entry_failure_machine_check] = ALWAYS_L1,

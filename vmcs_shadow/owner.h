@@ -18,7 +18,8 @@ struct exit_event {
 	u32 instruction_information;
 	u64 qualification;
 	u32 msr;      /* ECX, for RDMSR and WRMSR */
-	u64 operand;  /* for CR accesses: the value written; for XSAVES and XRSTORS: EDX:EAX */
+	/* for CR accesses: the value written; for XSAVES and XRSTORS: EDX:EAX; for VMREAD and VMWRITE: the encoding */
+	u64 operand;
 };
 
 /* L1's bitmaps as L0 can read them; NULL where vmcs12 does not use one or it is not readable. */
@@ -26,6 +27,8 @@ struct owner_bitmaps {
 	const u64 *msr;
 	const u64 *io_a;
 	const u64 *io_b;
+	const u64 *vmread;
+	const u64 *vmwrite;
 };
 
 /*

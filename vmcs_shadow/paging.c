@@ -85,17 +85,36 @@ static u64 page_address(const struct format *format, u64 entry, unsigned level)
 	return entry & PTE_ADDRESS & ~(BIT(level_shift(format, level)) - 1);
 }
 
-static struct paging_result fault(bool write, u32 error_code)
+static struct paging_result fault(const struct paging_state *state, bool write, u32 error_code)
 {
-	return (struct paging_result){ PAGING_FAULT, .error_code = error_code | (write ? PF_WRITE : 0) };
+	if (write)
+		error_code |= PF_WRITE;
+	if (state->privilege == PAGING_user)
+		error_code |= PF_USER;
+	return (struct paging_result){ PAGING_FAULT, .error_code = error_code };
 }
 
-/* SDM "Determination of Access Rights", for explicit data accesses in supervisor mode. */
+/* SDM "Determination of Access Rights", for data accesses. */
 static bool access_allowed(const struct paging_state *state, u64 rights, bool write)
 {
-	if ((rights & PTE_USER) && (state->cr4 & CR4_SMAP) && !state->alignment_check)
+	if (state->privilege == PAGING_user)
+		return (rights & PTE_USER) && (!write || (rights & PTE_WRITE));
+	if ((rights & PTE_USER) && (state->cr4 & CR4_SMAP) &&
+	    !(state->privilege == PAGING_supervisor && state->alignment_check))
 		return false;
 	return !write || (rights & PTE_WRITE) || !(state->cr0 & CR0_WP);
+}
+
+/* SDM "Protection Keys": they guard user pages from everyone, though writing from a supervisor only under CR0.WP. */
+static bool key_allows(const struct paging_state *state, u64 rights, u64 entry, bool write)
+{
+	u32 denied = state->pkru >> 2 * ((entry & PTE_KEY) >> PTE_KEY_SHIFT);
+
+	if (!(state->cr4 & CR4_PKE) || !(state->efer & EFER_LMA) || !(rights & PTE_USER))
+		return true;
+	if (denied & PKRU_ACCESS_DISABLE)
+		return false;
+	return !(write && denied & PKRU_WRITE_DISABLE && (state->privilege == PAGING_user || state->cr0 & CR0_WP));
 }
 
 /* SDM "Accessed and Dirty Flags": steps[level] from the first table's to the page's. */
@@ -132,16 +151,18 @@ static struct paging_result walk(const struct format *format, const struct pagin
 			return unreadable;
 		steps[level].entry = entry;
 		if (!(entry & PTE_PRESENT))
-			return fault(write, 0);
+			return fault(state, write, 0);
 		if (entry & reserved_bits(format, state, entry, level))
-			return fault(write, PF_PRESENT | PF_RSVD);
+			return fault(state, write, PF_PRESENT | PF_RSVD);
 		rights &= entry;
 		if (is_page(format, entry, level))
 			break;
 		table = entry & PTE_ADDRESS;
 	}
+	if (!key_allows(state, rights, entry, write))
+		return fault(state, write, PF_PRESENT | PF_PK);
 	if (!access_allowed(state, rights, write))
-		return fault(write, PF_PRESENT);
+		return fault(state, write, PF_PRESENT);
 	if (!set_flags(format, memory, steps, level, write))
 		return unreadable;
 	offset = linear & (BIT(level_shift(format, level)) - 1);
@@ -164,7 +185,7 @@ struct paging_result paging_walk(const struct paging_state *state, const struct 
 		u64 pdpte = state->pdpte[linear >> PAE_PDPTE_SHIFT & 3];
 
 		if (!(pdpte & PTE_PRESENT))
-			return fault(write, 0);
+			return fault(state, write, 0);
 		format = format_64bit(state, pdpte, 2, BITS(62, state->maxphyaddr));
 	} else {
 		format = format_32bit(state);

@@ -4,10 +4,19 @@
 
 #include "x86.h"
 
+/* Who accesses memory; SDM "Determination of Access Rights". */
+enum paging_privilege {
+	PAGING_supervisor, /* an instruction at CPL 0, 1 or 2 */
+	PAGING_system,     /* the CPU itself, at a descriptor table or a TSS, whatever the CPL */
+	PAGING_user,
+};
+
 struct paging_state {
 	u64 cr0, cr3, cr4, efer;
 	u64 pdpte[4];       /* PAE paging uses these, not memory; SDM "PAE Paging" */
 	bool alignment_check; /* RFLAGS.AC, which lifts SMAP for explicit supervisor accesses */
+	enum paging_privilege privilege;
+	u32 pkru; /* counts with CR4.PKE */
 	bool page1g;
 	u8 maxphyaddr;
 };
@@ -32,8 +41,8 @@ struct paging_result {
 };
 
 /*
- * Translate a linear address for a data access at CPL 0 (write or read), setting accessed and dirty
- * flags as the CPU would. With paging off the address is its own translation.
+ * Translate a linear address for a data access (write or read), setting accessed and dirty flags as
+ * the CPU would. With paging off the address is its own translation.
  */
 struct paging_result paging_walk(const struct paging_state *state, const struct paging_memory *memory,
 				 u64 linear, bool write);

@@ -2,20 +2,14 @@
  * Copies the image and its modules to where they belong. All is laid out by tools/mkrom.c; only the size
  * of the memory is learnt here. Every instruction counts in a run's total, hence the string instructions.
  */
-#include "archive.h"
-#include "turtles_abi.h"
+#include "boot/archive.h"
+#include "boot/stop.h"
 #include "insn.h"
 
 #define CMOS_INDEX 0x70
 #define CMOS_DATA 0x71
 #define CMOS_KIB_ABOVE_1M 0x30   /* two bytes, up to 64 MiB */
 #define CMOS_64K_ABOVE_16M 0x34  /* two bytes */
-
-#define SERIAL_LINE_CONTROL 3
-#define SERIAL_LINE_STATUS 5
-#define SERIAL_DIVISOR_LATCH 0x80
-#define SERIAL_8N1 0x03
-#define SERIAL_SPACE 0x20
 
 u32 rom_load(void);
 
@@ -58,45 +52,20 @@ static void clear(u32 to, u32 size)
 	__asm__ volatile("rep stosb" : "+D"(to), "+c"(count) : "a"(0) : "memory");
 }
 
-static void print(const char *text)
-{
-	outb(PORT_COM1 + SERIAL_LINE_CONTROL, SERIAL_DIVISOR_LATCH | SERIAL_8N1);
-	outb(PORT_COM1, 1);
-	outb(PORT_COM1 + 1, 0);
-	outb(PORT_COM1 + SERIAL_LINE_CONTROL, SERIAL_8N1);
-	for (; *text; text++) {
-		while (!(inb(PORT_COM1 + SERIAL_LINE_STATUS) & SERIAL_SPACE))
-			cpu_relax();
-		outb(PORT_COM1, *text);
-	}
-}
-
-static NORETURN void stop(const char *why)
-{
-	const char *end = TURTLES_SHUTDOWN_BYTES;
-
-	print(why);
-	print(TURTLES_VERDICT_FAILURE "\n");
-	outb(TURTLES_PORT_EXIT, TURTLES_STATUS_FAILURE);
-	while (*end)
-		outb(TURTLES_PORT_SHUTDOWN, *end++);
-	cpu_halt_forever();
-}
-
 /* Returns the image's entry point. */
 u32 rom_load(void)
 {
 	u32 base = *(const u32 *)ROM_ARCHIVE_POINTER;
-	const struct rom_archive *archive = (const struct rom_archive *)base;
-	struct rom_info *rom = (struct rom_info *)ROM_INFO_ADDRESS;
+	const struct boot_archive *archive = (const struct boot_archive *)base;
+	struct boot_info *rom = (struct boot_info *)BOOT_INFO_ADDRESS;
 	u32 end = memory_end();
 
-	if (archive->magic != ROM_ARCHIVE_MAGIC)
-		stop("rom: there is no image in this ROM; build it with mkrom\n");
+	if (archive->magic != BOOT_ARCHIVE_MAGIC)
+		boot_stop("rom: there is no image in this ROM; build it with mkrom\n");
 	if (archive->memory_end > end)
-		stop("rom: the image and its modules need more memory than the machine has\n");
+		boot_stop("rom: the image and its modules need more memory than the machine has\n");
 	for (u32 i = 0; i < archive->segment_count; i++) {
-		const struct rom_segment *s = &archive->segments[i];
+		const struct boot_segment *s = &archive->segments[i];
 
 		copy(s->address, base + s->offset, s->size);
 		clear(s->address + s->size, s->clear);

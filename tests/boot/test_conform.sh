@@ -1,5 +1,5 @@
 #!/bin/sh
-# The conformance suite on the default CPU model: L0 is the bare CPU, but for the differences that are listed.
+# The conformance suite on the default CPU model, whole: L0 is the bare CPU, but for the differences that are listed.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 

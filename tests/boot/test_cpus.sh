@@ -21,9 +21,11 @@ sipis_are() {
 	}
 }
 
-plan 6
+plan 8
 for cpus in 2 4; do
 	ok "$cpus CPUs started by L1's SIPI" same_console --l1 "$images/smp.elf" --append "cpus=$cpus" --cpus "$cpus"
+	ok "the same, by the hardware" same_console --l1 "$images/smp.elf" --append "cpus=$cpus" --cpus "$cpus" \
+		--set icr=pass
 	ok "one exit for each of the $cpus CPUs but the first" sipis_are $((cpus - 1))
 done
 ok "minivisor and its guests on one of two CPUs" same_console --l2 cpuid,memory,exception --count 50 --cpus 2

@@ -28,8 +28,8 @@ feature() {
 	ok "$feature_image on $feature_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
-plan 40
-for image in ept_extras tsc apicv fields; do
+plan 74
+for image in ept_extras tsc apicv fields msr_lists string_io shadowing; do
 	bare "$image" corei7_skylake_x
 	ok "$image finds all that it asks for there" offers_all
 	feature "$image" corei7_skylake_x
@@ -43,3 +43,12 @@ for image in ept_extras tsc apicv fields; do
 		feature "$image" $cpu
 	done
 done
+
+# The bare CPU stands still after a VMX abort; L0 says so and ends the run.
+run --bare --timeout 4 --l1 "$BUILD/features/abort_store.elf"
+ok "a VMX abort on the bare CPU: it stands still" status_is 124
+cp "$out/console.txt" "$folder/bare.txt"
+run --l1 "$BUILD/features/abort_store.elf"
+ok "on L0: the run ends in failure" status_is 1
+ok "L0 says why" grep -q '^VMX abort 1 of L1, by its VMCS at [0-9a-f]*: its VM-exit MSR-store list' "$out/l0.txt"
+ok "L1 got as far as on the CPU" diff "$folder/bare.txt" "$out/console.txt"

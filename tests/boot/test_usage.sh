@@ -40,4 +40,4 @@ refuse 'the switch vpid02 takes on|off, not "maybe"' --set vpid02=maybe
 refuse 'the switch ept02_slots takes 1..64, not "65"' --set ept02_slots=65
 
 turtles frobnicate
-ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are run, conform, list, doctor and help'
+ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are run, conform, fuzz, list, doctor and help'

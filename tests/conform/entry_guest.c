@@ -201,6 +201,9 @@ static const struct entry_case non_register[] = {
 	{ "blocking.mov_ss_inject_nmi", FAILS_GUEST,
 	  { TO(guest_interruptibility_state, INTERRUPTIBILITY_mov_ss),
 	    INJECT(INTR_nmi, VECTOR_NMI) } },
+	{ "blocking.sti_inject_nmi", FAILS_NMI,
+	  { SET(guest_rflags, RFLAGS_IF), TO(guest_interruptibility_state, INTERRUPTIBILITY_sti),
+	    INJECT(INTR_nmi, VECTOR_NMI) } },
 	{ "blocking.virtual_nmi_inject_nmi", FAILS_GUEST,
 	  { TO(guest_interruptibility_state, INTERRUPTIBILITY_nmi), PIN(PIN_nmi_exiting | PIN_virtual_nmis),
 	    INJECT(INTR_nmi, VECTOR_NMI) } },
@@ -235,10 +238,35 @@ static const struct entry_case pae[] = {
 	  { PAE_GUEST, CLEAR(secondary_processor_based_controls, PROC2_enable_ept), TO(guest_cr3, (u64)pdptes) } },
 };
 
-/* Not in the order of the SDM's sections, which software may not rely on, but these do come last. */
+/*
+ * Two rules broken at once. Within the guest state the SDM leaves the order to the processor: the rows have that of the
+ * emulated CPU, and L0, which leaves most rules to it, must have the same.
+ */
 static const struct entry_case order[] = {
 	{ "order.state_before_link", FAILS_GUEST,
 	  { TO(guest_rflags, 0), TO(vmcs_link_pointer, BEYOND), TO(guest_cr0, 0) } },
+	{ "order.cr4_before_link", FAILS_GUEST, { CLEAR(guest_cr4, CR4_VMXE), TO(vmcs_link_pointer, BEYOND) } },
+	{ "order.link_before_activity", FAILS_LINK, { TO(guest_activity_state, 4), TO(vmcs_link_pointer, BEYOND) } },
+	{ "order.segment_before_pdpte", FAILS_GUEST,
+	  { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), RIGHTS(ss, AR_DATA & ~AR_P) } },
+	{ "order.cr0_before_pdpte", FAILS_GUEST,
+	  { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), CLEAR(guest_cr0, CR0_NE) } },
+	{ "order.rflags_before_pdptes_in_memory", FAILS_GUEST,
+	  { PAE_GUEST, CLEAR(secondary_processor_based_controls, PROC2_enable_ept), TO(guest_cr3, (u64)pdptes),
+	    TO(guest_rflags, 0) } },
+	{ "order.link_before_pdpte", FAILS_LINK,
+	  { PAE_GUEST, PDPTE(0, PTE_PRESENT | BIT(1)), TO(vmcs_link_pointer, BEYOND) } },
+	{ "order.link_before_pdptes_in_memory", FAILS_LINK,
+	  { PAE_GUEST, CLEAR(secondary_processor_based_controls, PROC2_enable_ept), TO(guest_cr3, (u64)pdptes),
+	    TO(vmcs_link_pointer, BEYOND) } },
+	{ "order.state_before_nmi", FAILS_GUEST,
+	  { SET(guest_rflags, RFLAGS_IF | BIT(3)), TO(guest_interruptibility_state, INTERRUPTIBILITY_sti),
+	    INJECT(INTR_nmi, VECTOR_NMI) } },
+	{ "order.link_before_nmi", FAILS_LINK,
+	  { SET(guest_rflags, RFLAGS_IF), TO(guest_interruptibility_state, INTERRUPTIBILITY_sti),
+	    INJECT(INTR_nmi, VECTOR_NMI), TO(vmcs_link_pointer, BEYOND) } },
+	{ "order.injection_before_state", FAILS_CONTROL,
+	  { TO(vm_entry_interruption_information, (u32)INTR_VALID | 1 << INTR_TYPE_SHIFT), TO(guest_rflags, 0) } },
 };
 
 void group(void)

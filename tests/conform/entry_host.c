@@ -75,7 +75,16 @@ static const struct entry_case address_space[] = {
 /* Controls come before host state, host state before guest state; SDM "VM Entries". */
 static const struct entry_case order[] = {
 	{ "order.control_first", FAILS_CONTROL, { TO(cr3_target_count, 5), TO(host_cr0, 0), TO(guest_cr0, 0) } },
+	{ "order.last_control_first", FAILS_CONTROL,
+	  { TO(vm_entry_interruption_information, (u32)INTR_VALID | 1 << INTR_TYPE_SHIFT), TO(host_cr0, 0) } },
+	{ "order.exit_control_first", FAILS_CONTROL,
+	  { EXIT(EXIT_save_vmx_preemption_timer_value), TO(host_tr_selector, 0) } },
+	{ "order.msr_list_first", FAILS_CONTROL,
+	  { TO(vm_entry_msr_load_count, 1), TO(vm_entry_msr_load_address, 8), TO(host_rip, NON_CANONICAL) } },
 	{ "order.host_first", FAILS_HOST, { TO(host_tr_selector, 0), TO(guest_cr0, 0) } },
+	{ "order.host_before_link", FAILS_HOST, { TO(host_rip, NON_CANONICAL), TO(vmcs_link_pointer, 8) } },
+	{ "order.address_space_before_guest", FAILS_HOST,
+	  { CLEAR(primary_vm_exit_controls, EXIT_host_address_space_size), TO(guest_rflags, 0) } },
 };
 
 void group(void)

@@ -6,49 +6,21 @@
 #include "print.h"
 #include "string.h"
 #include "tests/conform/lib/entry.h"
+#include "tests/conform/lib/l2_idt.h"
 
-/* L2's own IDT: every gate leads to a VMCALL, which the frame on the stack tells apart from L2's own end. */
-#define VECTORS 256
-#define GATE_INTERRUPT_64 0x8e00
-#define GATE_TRAP_64 0x8f00
-#define GATE_NOT_PRESENT 0x0e00
-#define GATE_BAD_TYPE 0x8100
-#define LIMIT_IDT 0xfff
-#define STACK_SPARE 64
-
-struct gate {
-	u16 offset_low, selector, type, offset_middle;
-	u32 offset_high, reserved;
-};
-static struct gate idt[VECTORS];
-static u8 handler_stack[PAGE_SIZE] __attribute__((aligned(16)));
-
-L2_CODE(handler, "");
 L2_CODE(l2_nops, "nop\nnop\nnop\nnop");
-
-static void set_gate(unsigned vector, u16 type)
-{
-	idt[vector] = (struct gate){
-		.offset_low = (u16)(u64)handler, .selector = SEL_CODE64, .type = type,
-		.offset_middle = (u16)((u64)handler >> 16), .offset_high = (u32)((u64)handler >> 32),
-	};
-}
 
 static void make(void)
 {
-	for (unsigned vector = 0; vector < VECTORS; vector++)
-		set_gate(vector, GATE_INTERRUPT_64);
-	memset(handler_stack, 0, sizeof(handler_stack));
 	vmcs_make(l2_nops);
-	vmwrite(ENC_guest_idtr_base, (u64)idt);
-	vmwrite(ENC_guest_rsp, (u64)handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	l2_idt_use();
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE | RFLAGS_IF);
 }
 
 /* SDM "64-Bit Mode Stack Frame": SS, RSP, RFLAGS, CS, RIP and perhaps an error code. */
 static void observe_frame(void)
 {
-	const u64 *top = (const u64 *)(handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	const u64 *top = l2_idt_stack_top();
 
 	observe("frame=%lx %lx %lx %lx %lx %lx", top[-1], top[-2], top[-3], top[-4], top[-5], top[-6]);
 }
@@ -95,6 +67,7 @@ static const struct event events[] = {
 	{ "into", INTR_software_exception, VECTOR_OF, 1, 0, false },
 };
 enum { EVENT_external = 0, EVENT_nmi = 2, EVENT_db = 4, EVENT_mc = 9 };
+#define PENDING_ENABLED_BREAKPOINT BIT(12)
 
 static u32 information_of(const struct event *event)
 {
@@ -112,10 +85,10 @@ static void inject(const struct event *event)
 /* The handler ran: it has ended L2, and the frame has L2's RIP, behind the instruction of a software event. */
 static void expect_delivery(const struct l2_exit *exit, const struct event *event)
 {
-	const u64 *top = (const u64 *)(handler_stack + sizeof(handler_stack) - STACK_SPARE);
+	const u64 *top = l2_idt_stack_top();
 
 	expect_exit(exit, REASON_vmcall);
-	if (exit->rip != (u64)handler)
+	if (exit->rip != (u64)l2_idt_handler)
 		wrong("the handler has not run");
 	else if (top[-5] != (u64)l2_nops + event->length)
 		wrong("the RIP on the stack is not that behind the event");
@@ -128,7 +101,7 @@ static void delivered(void)
 {
 	static const struct {
 		const char *name;
-		u16 gate;
+		enum gate_type gate;
 		u32 bitmap;
 	} ways[] = {
 		{ "plain", GATE_INTERRUPT_64, 0 },
@@ -141,7 +114,7 @@ static void delivered(void)
 			struct l2_exit exit;
 
 			make();
-			set_gate(events[i].vector, ways[j].gate);
+			l2_idt_set_gate(events[i].vector, ways[j].gate);
 			vmwrite(ENC_exception_bitmap, ways[j].bitmap);
 			inject(&events[i]);
 			exit = run("deliver.%s.%s", ways[j].name, events[i].name);
@@ -162,14 +135,14 @@ static void faulting(void)
 {
 	static const struct {
 		const char *name;
-		u16 gate;
+		enum gate_type gate;
 		u64 limit;
 		bool bad_stack;
 	} ways[] = {
 		{ "beyond_limit", GATE_INTERRUPT_64, 0, false },
-		{ "not_present", GATE_NOT_PRESENT, LIMIT_IDT, false },
-		{ "bad_gate", GATE_BAD_TYPE, LIMIT_IDT, false },
-		{ "bad_stack", GATE_INTERRUPT_64, LIMIT_IDT, true },
+		{ "not_present", GATE_NOT_PRESENT, L2_IDT_LIMIT, false },
+		{ "bad_gate", GATE_BAD, L2_IDT_LIMIT, false },
+		{ "bad_stack", GATE_INTERRUPT_64, L2_IDT_LIMIT, true },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
@@ -177,7 +150,7 @@ static void faulting(void)
 			struct l2_exit exit;
 
 			make();
-			set_gate(events[i].vector, ways[j].gate);
+			l2_idt_set_gate(events[i].vector, ways[j].gate);
 			vmwrite(ENC_guest_idtr_limit, ways[j].limit);
 			vmwrite(ENC_exception_bitmap, ~0u);
 			if (ways[j].bad_stack)
@@ -194,11 +167,17 @@ static void double_faults(void)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(events); i++)
 		for (unsigned lets_df = 0; lets_df < 2; lets_df++) {
+			struct l2_exit exit;
+
 			make();
 			vmwrite(ENC_guest_idtr_limit, 0);
 			vmwrite(ENC_exception_bitmap, lets_df ? 0 : BIT(VECTOR_DF));
 			inject(&events[i]);
-			run("%s.%s", lets_df ? "triple_fault" : "double_fault", events[i].name);
+			exit = run("%s.%s", lets_df ? "triple_fault" : "double_fault", events[i].name);
+			expect_exit(&exit, lets_df || events[i].vector == VECTOR_DF ? REASON_triple_fault :
+										  REASON_exception_or_nmi);
+			if (exit.reason == REASON_exception_or_nmi && (exit.intr & INTR_VECTOR) != VECTOR_DF)
+				wrong("it must be #DF");
 			case_end();
 		}
 }
@@ -261,23 +240,39 @@ static void states(void)
 	}
 }
 
-/* SDM "Pending Debug Exceptions": a trap is due behind the entry, and exits or is delivered. */
+/* SDM "Pending Debug Exceptions": due behind the entry if BS or "enabled breakpoint" says so. */
+static void expect_pending(const struct l2_exit *exit, u64 pending, bool exits)
+{
+	bool due = pending & (DR6_BS | PENDING_ENABLED_BREAKPOINT);
+
+	expect_exit(exit, due && exits ? REASON_exception_or_nmi : REASON_vmcall);
+	if (due && exits && exit->qualification != (pending & ~PENDING_ENABLED_BREAKPOINT))
+		wrong("the qualification must be what was pending");
+	if (!exits && (exit->rip == (u64)l2_idt_handler) != due)
+		wrong("that it is delivered must be %d", due);
+}
+
 static void pending_debug(void)
 {
-	static const u64 pending[] = { DR6_BS, 1, BIT(12) | 1, 0xf };
+	static const u64 pending[] = { DR6_BS, 1, PENDING_ENABLED_BREAKPOINT | 1, 0xf };
+	struct l2_exit exit;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(pending); i++)
 		for (unsigned exits = 0; exits < 2; exits++) {
 			make();
 			vmwrite(ENC_exception_bitmap, exits ? BIT(VECTOR_DB) : 0);
 			vmwrite(ENC_guest_pending_debug_exceptions, pending[i]);
-			run("pending.%lx.%s", pending[i], exits ? "exits" : "delivered");
+			exit = run("pending.%lx.%s", pending[i], exits ? "exits" : "delivered");
+			expect_pending(&exit, pending[i], exits);
 			case_end();
 		}
 	make();
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE | RFLAGS_TF);
 	vmwrite(ENC_exception_bitmap, BIT(VECTOR_DB));
-	run("single_step");
+	exit = run("single_step");
+	expect_exit(&exit, REASON_exception_or_nmi);
+	if (exit.qualification != DR6_BS || exit.rip != (u64)l2_nops + 1)
+		wrong("it must be the trap behind the first instruction");
 	case_end();
 }
 

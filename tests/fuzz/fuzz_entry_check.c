@@ -219,8 +219,7 @@ static bool guest_ok(const struct state *s)
 
 static bool link_pointer_ok(const struct state *s)
 {
-	return get(s, F_vmcs_link_pointer) == ~0ull ||
-	       (bit(msr(s, 0x48b), 32 + 14) && page_ok(s, F_vmcs_link_pointer));
+	return get(s, F_vmcs_link_pointer) == ~0ull || page_ok(s, F_vmcs_link_pointer);
 }
 
 static struct state state_of(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps)
@@ -261,6 +260,19 @@ static void check_all(const struct vmcs12 *vmcs12, const struct vmx_capabilities
 		      guest ? 0 : failure, &entry_check_guest_fields);
 }
 
+/* What the first four bytes of the region that the link names must be, and which region not. */
+static void check_link(struct fuzz_input *input, const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps)
+{
+	struct state s = state_of(vmcs12, caps);
+	u32 good = (u32)(msr(&s, 0x480) & 0x7fffffff) | (bit(s.proc2, 14) ? 0x80000000 : 0);
+	u32 header = good ^ (fuzz_bool(input) ? 0 : 1u << fuzz_below(input, 32));
+	u64 link = get(&s, F_vmcs_link_pointer), vmptr12 = link ^ (u64)fuzz_below(input, 3) << 12;
+	bool ok = header == good && link != vmptr12;
+
+	check_verdict(entry_check_link(vmcs12, caps, vmptr12, header), ok ? ENTRY_ok : ENTRY_failure, ok ? 0 : 4,
+		      &entry_check_guest_fields);
+}
+
 static bool same(struct entry_verdict a, struct entry_verdict b)
 {
 	return a.result == b.result && a.number == b.number && a.field == b.field;
@@ -299,6 +311,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		mutate_vmcs12(&input, &vmcs12, &caps12);
 		check_all(&vmcs12, &caps12, l1_long_mode);
 		check_unread(&input, &vmcs12, &caps12, l1_long_mode);
+		check_link(&input, &vmcs12, &caps12);
 	} while (fuzz_goes_on(&input));
 	return 0;
 }

@@ -35,7 +35,7 @@ static const struct {
 	[CONTROLS_proc] = { .always = 0x80000000, .never = 0x20000,
 			    .rule = UNCONDITIONAL_IO | IO_BITMAPS | MSR_BITMAPS },
 	/* Logging and #VE are L0's to emulate. */
-	[CONTROLS_proc2] = { .from12 = 0x0c103399, .always = 0x2, .rule = VPID | LOGGING | VE | TSC_SCALING },
+	[CONTROLS_proc2] = { .from12 = 0x0c107399, .always = 0x2, .rule = VPID | LOGGING | VE | TSC_SCALING },
 	[CONTROLS_exit] = { .from01 = 0xff837dfb, .always = 0x3c0204, .rule = SAVE_TIMER | ACKNOWLEDGE },
 	[CONTROLS_entry] = { .from12 = 0x200, .from01 = 0xffff31fb, .always = 0xc004, .never = 0xc00 },
 };
@@ -115,7 +115,9 @@ static void check_translation(const struct merge_input *input)
 	AGREE(merge_field(input, F_ept_pointer) == input->eptp02);
 	AGREE(merge_field(input, F_virtual_apic_address) == input->virtual_apic02);
 	AGREE(merge_field(input, F_apic_access_address) == input->apic_access02);
-	AGREE(merge_field(input, F_vmcs_link_pointer) == ~0ull);
+	AGREE(merge_field(input, F_vmcs_link_pointer) == input->link_pointer02);
+	AGREE(merge_field(input, F_vmread_bitmap_address) == input->vmread_bitmap02);
+	AGREE(merge_field(input, F_vmwrite_bitmap_address) == input->vmwrite_bitmap02);
 }
 
 static void check_exit_controls(const struct merge_input *input)
@@ -279,6 +281,8 @@ static struct merge_input take_input(struct fuzz_input *in, const struct vmx_cap
 		.io_bitmap_a02 = page02(in, host), .io_bitmap_b02 = page02(in, host),
 		.virtual_apic02 = page02(in, host), .apic_access02 = page02(in, host),
 		.eptp02 = page02(in, host) | 0x1e, .vpid02 = (u16)fuzz_take(in, 2),
+		.vmread_bitmap02 = page02(in, host), .vmwrite_bitmap02 = page02(in, host),
+		.link_pointer02 = fuzz_bool(in) ? page02(in, host) : ~0ull,
 		.debugctl01 = fuzz_take(in, 2) & 0xffc7, .pat01 = PAT_RESET,
 		.efer01 = fuzz_take(in, 2) & 0xd01, .dr7_01 = fuzz_take(in, 4),
 	};

@@ -1,5 +1,5 @@
 /*
- * MSR and I/O bitmaps against bytes in memory as the SDM lays them out, and the owner of an exit from L2
+ * Bitmaps against bytes in memory as the SDM lays them out, and the owner of an exit from L2
  * against what L2's CPU does without L0: the exit is L1's if it would have happened there. Exits that
  * one control decides are in tests/host/test_owner.c, all of them; here are those that depend on more.
  */
@@ -9,7 +9,7 @@
 #include "vmcs_shadow/bitmaps.h"
 #include "vmcs_shadow/owner.h"
 
-enum which { MSR, IO_A, IO_B, BITMAPS };
+enum which { MSR, IO_A, IO_B, VMREAD, VMWRITE, BITMAPS };
 
 struct bitmaps {
 	u64 word[BITMAPS][BITMAP_WORDS];
@@ -83,6 +83,19 @@ static void change_port(struct bitmaps *b, struct fuzz_input *input)
 
 	(trap ? io_bitmap_trap : io_bitmap_pass)(b->word[IO_A], b->word[IO_B], port);
 	set_model(port_byte(b, port), port % 8, trap);
+}
+
+static void trap_field(struct bitmaps *b, struct fuzz_input *input)
+{
+	enum which page = fuzz_bool(input) ? VMREAD : VMWRITE;
+	enum vmcs_field field = (enum vmcs_field)fuzz_below(input, VMCS_FIELDS);
+	unsigned encoding = vmcs_field[field].encoding;
+	struct field_set fields = { { 0 } };
+
+	field_set_add(&fields, field);
+	vmcs_bitmap_trap(b->word[page], &fields);
+	for (unsigned e = encoding; e <= encoding + (encoding >> 13 == 1); e++)
+		set_model(&b->byte[page][e / 8], e % 8, true);
 }
 
 static void merge_some(struct bitmaps *b, struct fuzz_input *input)
@@ -187,6 +200,16 @@ static bool io_exits(const struct vmcs12 *vmcs12, const struct exit_event *event
 	       model_io_traps(b, event->qualification >> 16 & 0xffff, (event->qualification & 7) + 1);
 }
 
+/* SDM "Instructions That Cause VM Exits Conditionally": VMREAD, VMWRITE. */
+static bool field_exits(const struct vmcs12 *vmcs12, const struct exit_event *event, const u8 *bitmap,
+			bool readable)
+{
+	u64 encoding = event->operand;
+
+	return !(proc2_of(vmcs12) & 0x4000) || encoding > 0x7fff || !readable ||
+	       bitmap[encoding / 8] >> encoding % 8 & 1;
+}
+
 static bool would_exit(const struct vmcs12 *vmcs12, const struct exit_event *event, struct bitmaps *b,
 		       bool readable)
 {
@@ -195,6 +218,10 @@ static bool would_exit(const struct vmcs12 *vmcs12, const struct exit_event *eve
 	switch (event->reason & 0xffff) {
 	case 0:
 		return exception_exits(vmcs12, event);
+	case 23:
+		return field_exits(vmcs12, event, b->byte[VMREAD], readable);
+	case 25:
+		return field_exits(vmcs12, event, b->byte[VMWRITE], readable);
 	case 28:
 		return cr_exits(vmcs12, event);
 	case 30:
@@ -216,19 +243,28 @@ static u64 take_small(struct fuzz_input *input)
 	return (u64)fuzz_below(input, 16) | (u64)fuzz_below(input, 2) << 31 | (u64)fuzz_below(input, 2) << 63;
 }
 
+/* Most are fields', or next to one. */
+static u64 take_encoding(struct fuzz_input *input)
+{
+	u64 encoding = vmcs_field[fuzz_below(input, VMCS_FIELDS)].encoding ^ fuzz_below(input, 4);
+
+	return fuzz_below(input, 8) ? encoding : encoding | 1ull << (12 + fuzz_below(input, 52));
+}
+
 static struct exit_event take_event(struct fuzz_input *input)
 {
-	static const u8 reasons[] = { 0, 28, 28, 28, 30, 31, 32, 40, 63, 64 };
+	static const u8 reasons[] = { 0, 23, 23, 25, 25, 28, 28, 28, 30, 31, 32, 40, 63, 64 };
+	u32 reason = reasons[fuzz_below(input, ARRAY_SIZE(reasons))];
 	u32 cr_access = fuzz_below(input, 64), size = fuzz_below(input, 4);
 	bool io = fuzz_bool(input);
 
 	return (struct exit_event){
-		.reason = reasons[fuzz_below(input, ARRAY_SIZE(reasons))] | (u32)fuzz_take(input, 1) << 24,
+		.reason = reason | (u32)fuzz_take(input, 1) << 24,
 		.interruption_information = (u32)fuzz_take(input, 2) & 0xf1f,
 		.interruption_error_code = fuzz_below(input, 8),
 		.qualification = (io ? size : cr_access) | fuzz_take(input, 2) << 16,
 		.msr = take_msr(input),
-		.operand = take_small(input),
+		.operand = reason == 23 || reason == 25 ? take_encoding(input) : take_small(input),
 	};
 }
 
@@ -236,7 +272,8 @@ static void check_owner(struct bitmaps *b, struct fuzz_input *input, const struc
 {
 	struct exit_event event = take_event(input);
 	bool readable = fuzz_below(input, 8);
-	const struct owner_bitmaps none = { 0 }, all = { b->word[MSR], b->word[IO_A], b->word[IO_B] };
+	const struct owner_bitmaps none = { 0 }, all = { b->word[MSR], b->word[IO_A], b->word[IO_B],
+						  b->word[VMREAD], b->word[VMWRITE] };
 	bool exits = would_exit(vmcs12, &event, b, readable);
 
 	AGREE(exit_owner(vmcs12, &event, readable ? &all : &none) == (exits ? OWNER_l1 : OWNER_l0));
@@ -245,10 +282,13 @@ static void check_owner(struct bitmaps *b, struct fuzz_input *input, const struc
 static void check_bitmaps(struct bitmaps *b, struct fuzz_input *input)
 {
 	u32 msr = take_msr(input), port = (u32)fuzz_take(input, 2);
+	u64 encoding = take_encoding(input);
 	unsigned size = 1 + fuzz_below(input, 4);
 
 	for (unsigned write = 0; write < 2; write++)
 		AGREE(msr_bitmap_traps(b->word[MSR], msr, write) == model_msr_traps(b, msr, write));
+	AGREE(vmcs_bitmap_traps(b->word[VMREAD], encoding) ==
+	      (encoding > 0x7fff || (b->byte[VMREAD][encoding / 8] >> encoding % 8 & 1)));
 	AGREE(io_bitmap_traps(b->word[IO_A], b->word[IO_B], (u16)port, size) ==
 	      model_io_traps(b, port, size));
 	AGREE(memcmp(b->word, b->byte, sizeof(b->byte)) == 0);
@@ -282,7 +322,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	memset(&bitmaps, 0, sizeof(bitmaps));
 	take_vmcs12(&input, &vmcs12);
 	while (fuzz_goes_on(&input)) {
-		switch (fuzz_below(&input, 8)) {
+		switch (fuzz_below(&input, 9)) {
 		case 0:
 			change_msr(&bitmaps, &input);
 			break;
@@ -291,6 +331,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			break;
 		case 2:
 			merge_some(&bitmaps, &input);
+			break;
+		case 8:
+			trap_field(&bitmaps, &input);
 			break;
 		case 3:
 			check_bitmaps(&bitmaps, &input);

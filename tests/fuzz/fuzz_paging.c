@@ -96,16 +96,37 @@ static u64 reserved(const struct guest *guest, const struct mode *mode, unsigned
 	return always | (shift == 12 ? 0 : 0x80);
 }
 
-static struct paging_result fault(u32 error_code, bool write)
+static struct paging_result fault(const struct paging_state *state, u32 error_code, bool write)
 {
-	return (struct paging_result){ .status = PAGING_FAULT, .error_code = error_code | (write ? 2 : 0) };
+	return (struct paging_result){ .status = PAGING_FAULT,
+				       .error_code = error_code | (write ? 2 : 0) | (state->privilege == PAGING_user ? 4 : 0) };
 }
 
-/* SDM "Determination of Access Rights" for data accesses of a supervisor. */
+/* SDM "Determination of Access Rights" for data accesses. */
 static bool denied(const struct paging_state *state, bool user, bool writable, bool write)
 {
-	return (user && state->cr4 & 0x200000 && !state->alignment_check) ||
-	       (write && !writable && state->cr0 & 0x10000);
+	bool smap = state->cr4 & 0x200000;
+
+	switch (state->privilege) {
+	case PAGING_user:
+		return !user || (write && !writable);
+	case PAGING_supervisor:
+		smap = smap && !state->alignment_check;
+		break;
+	case PAGING_system:
+		break;
+	}
+	return (user && smap) || (write && !writable && state->cr0 & 0x10000);
+}
+
+/* SDM "Protection Keys" */
+static bool key_denies(const struct paging_state *state, bool user, u64 entry, bool write)
+{
+	u32 rights = state->pkru >> (entry >> 59 & 15) * 2 & 3;
+
+	if (!user || !(state->cr4 & 0x400000) || !(state->efer & 0x400))
+		return false;
+	return rights & 1 || (rights & 2 && write && (state->privilege == PAGING_user || state->cr0 & 0x10000));
 }
 
 static u64 translation(const struct mode *mode, unsigned step, u64 entry, u64 linear)
@@ -150,7 +171,7 @@ static struct paging_result model_walk(struct guest *guest, bool write)
 	if (!(guest->state.cr0 & 0x80000000))
 		return (struct paging_result){ .status = PAGING_OK, .address = guest->linear };
 	if (!first_table(guest, mode, &table))
-		return fault(0, write);
+		return fault(&guest->state, 0, write);
 	for (unsigned step = 0;; step++) {
 		used[step] = table + index_at(mode, guest->linear, step) * mode->entry_size;
 		if (used[step] >= MEMORY)
@@ -158,15 +179,17 @@ static struct paging_result model_walk(struct guest *guest, bool write)
 		entry = 0;
 		memcpy(&entry, guest->bytes + used[step], mode->entry_size);
 		if (!(entry & 1))
-			return fault(0, write);
+			return fault(&guest->state, 0, write);
 		large = is_large(guest, mode, step, entry);
 		if (entry & reserved(guest, mode, step, large) && !(mode == &mode_32bit && !large))
-			return fault(0x9, write);
+			return fault(&guest->state, 0x9, write);
 		user = user && entry & 4;
 		writable = writable && entry & 2;
 		if (large || step == mode->levels - 1) {
+			if (key_denies(&guest->state, user, entry, write))
+				return fault(&guest->state, 0x21, write);
 			if (denied(&guest->state, user, writable, write))
-				return fault(1, write);
+				return fault(&guest->state, 1, write);
 			mark(guest, used, step + 1, write);
 			return (struct paging_result){
 				.status = PAGING_OK,
@@ -251,6 +274,8 @@ static void take_registers(struct paging_state *state, u32 flags)
 		     (flags & 0x40 ? 0x200000 : 0);
 	state->efer = (flags & 0x80 ? 0x800 : 0) | (flags & 0x10 && flags & 0x100 ? 0x500 : 0);
 	state->alignment_check = flags & 0x200;
+	state->privilege = (enum paging_privilege)((flags >> 11) % 3);
+	state->cr4 |= flags & 0x2000 ? 0x400000 : 0;
 	state->page1g = flags & 0x400;
 }
 
@@ -259,6 +284,7 @@ static void take_state(struct guest *guest, struct fuzz_input *input)
 	struct paging_state *state = &guest->state;
 
 	take_registers(state, (u32)fuzz_take(input, 3));
+	state->pkru = (u32)fuzz_take(input, 4);
 	state->cr3 = fuzz_below(input, PAGES + 1) * 4096 | (fuzz_take(input, 1) & 0x18);
 	for (unsigned i = 0; i < 4; i++)
 		state->pdpte[i] = fuzz_below(input, PAGES) * 4096 | (fuzz_take(input, 1) & 1);

@@ -140,6 +140,49 @@ static void merged_bitmaps_exit_where_either_does(void **state)
 	assert_memory_equal(one, merged, sizeof(merged));
 }
 
+/* SDM "VMCS Shadowing Bitmap Addresses": the bit of an encoding is at the place that it names. */
+static void every_field_has_its_bits_and_no_other(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VMCS_FIELDS; i++) {
+		struct field_set one = { { 0 } };
+		u64 bitmap[BITMAP_WORDS] = { 0 };
+		u32 encoding = vmcs_field[i].encoding;
+
+		field_set_add(&one, (enum vmcs_field)i);
+		vmcs_bitmap_trap(bitmap, &one);
+		for (u32 e = 0; e < 0x8000; e++) {
+			bool its = e == encoding || (e == encoding + 1 && encoding >> 13 == 1);
+
+			assert_int_equal(((const u8 *)bitmap)[e / 8] >> e % 8 & 1, its);
+			assert_int_equal(vmcs_bitmap_traps(bitmap, e), its);
+		}
+		assert_true(vmcs_bitmap_traps(bitmap, 0x8000));
+		assert_true(vmcs_bitmap_traps(bitmap, BIT(32) | encoding));
+	}
+}
+
+/* A field passes if the whole or its high half does. */
+static void a_field_passes_if_a_part_of_it_does(void **state)
+{
+	u64 bitmap[BITMAP_WORDS];
+	struct field_set passes;
+
+	(void)state;
+	memset(bitmap, 0xff, sizeof(bitmap));
+	passes = vmcs_bitmap_passes(bitmap);
+	assert_int_equal(field_set_take(&passes), VMCS_FIELDS);
+	((u8 *)bitmap)[0x6820 / 8] &= (u8)~(1 << 0x6820 % 8); /* guest_rflags */
+	((u8 *)bitmap)[0x2011 / 8] &= (u8)~(1 << 0x2011 % 8); /* the high half of tsc_offset */
+	((u8 *)bitmap)[0x4003 / 8] &= (u8)~(1 << 0x4003 % 8); /* no field's */
+	passes = vmcs_bitmap_passes(bitmap);
+	assert_true(field_set_has(&passes, F_guest_rflags));
+	assert_true(field_set_has(&passes, F_tsc_offset));
+	field_set_remove(&passes, F_guest_rflags);
+	field_set_remove(&passes, F_tsc_offset);
+	assert_int_equal(field_set_take(&passes), VMCS_FIELDS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -148,6 +191,8 @@ int main(void)
 		cmocka_unit_test(an_access_exits_for_any_port_that_it_touches),
 		cmocka_unit_test(an_access_around_the_last_port_exits),
 		cmocka_unit_test(merged_bitmaps_exit_where_either_does),
+		cmocka_unit_test(every_field_has_its_bits_and_no_other),
+		cmocka_unit_test(a_field_passes_if_a_part_of_it_does),
 	};
 
 	return cmocka_run_group_tests_name("bitmaps", tests, NULL, NULL);

@@ -18,7 +18,7 @@ static const struct {
 } expected[CONTROL_GROUPS] = {
 	[CONTROLS_pin] = { 0x69, 0x80 },
 	[CONTROLS_proc] = { 0xfbf99e8c, 0x00020000 },
-	[CONTROLS_proc2] = { 0x06173fff, 0x79e8c000 },
+	[CONTROLS_proc2] = { 0x06177fff, 0x79e88000 },
 	[CONTROLS_exit] = { 0x007c8204, 0x9f801000 },
 	[CONTROLS_entry] = { 0x0000c204, 0x007f2c00 },
 };
@@ -110,6 +110,23 @@ static void controls_that_lack_what_they_need_go_with_it(void **state)
 		caps12 = offer(&host, &vmx_policy_default);
 		assert_int_equal(controls_allowed(&caps12, cases[i].with) & cases[i].also_gone, 0);
 	}
+}
+
+/* L2 may write any field of a shadow VMCS, so L0 has to write any field of the CPU's. */
+static void shadowing_is_offered_where_any_field_can_be_written(void **state)
+{
+	struct vmx_capabilities host = fake_host(), caps12 = offer(&host, &vmx_policy_default);
+	struct vmx_policy policy = vmx_policy_default;
+
+	(void)state;
+	assert_int_not_equal(controls_allowed(&caps12, CONTROLS_proc2) & PROC2_vmcs_shadowing, 0);
+	policy.misc &= ~VMX_MISC_VMWRITE_ANY;
+	caps12 = offer(&host, &policy);
+	assert_int_equal(controls_allowed(&caps12, CONTROLS_proc2) & PROC2_vmcs_shadowing, 0);
+	assert_false(field_set_has(&caps12.fields, F_vmread_bitmap_address));
+	*fake_msr(&host, MSR_IA32_VMX_MISC) &= ~VMX_MISC_VMWRITE_ANY;
+	caps12 = offer(&host, &vmx_policy_default);
+	assert_int_equal(controls_allowed(&caps12, CONTROLS_proc2) & PROC2_vmcs_shadowing, 0);
 }
 
 /* SDM "Reserved Controls and Default Settings": the older MSRs never let a default1 bit be 0. */
@@ -251,6 +268,8 @@ static const struct {
 	{ F_eoi_exit_bitmap_3, { { CONTROLS_proc2, PROC2_virtual_interrupt_delivery } } },
 	{ F_vm_function_controls, { { CONTROLS_proc2, PROC2_enable_vm_functions } } },
 	{ F_eptp_list_address, { { CONTROLS_proc2, PROC2_enable_vm_functions } } },
+	{ F_vmread_bitmap_address, { { CONTROLS_proc2, PROC2_vmcs_shadowing } } },
+	{ F_vmwrite_bitmap_address, { { CONTROLS_proc2, PROC2_vmcs_shadowing } } },
 	{ F_pml_address, { { CONTROLS_proc2, PROC2_enable_pml } } },
 	{ F_pml_index, { { CONTROLS_proc2, PROC2_enable_pml } } },
 	{ F_virtualization_exception_information_address, { { CONTROLS_proc2, PROC2_ept_violation_ve } } },
@@ -404,6 +423,7 @@ int main(void)
 		cmocka_unit_test(a_control_that_the_host_lacks_is_not_offered),
 		cmocka_unit_test(a_control_outside_policy_is_not_offered_unless_required),
 		cmocka_unit_test(controls_that_lack_what_they_need_go_with_it),
+		cmocka_unit_test(shadowing_is_offered_where_any_field_can_be_written),
 		cmocka_unit_test(the_older_msrs_keep_their_ones),
 		cmocka_unit_test(without_true_msrs_the_older_ones_count),
 		cmocka_unit_test(basic_information_is_that_of_a_vmcs_in_l0),

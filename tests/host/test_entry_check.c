@@ -210,6 +210,10 @@ static void execution_controls_agree_with_each_other(void **state)
 		{ { { F_secondary_processor_based_controls, 0, PROC2_enable_vm_functions },
 		    { F_vm_function_controls, 0, VMFUNC_eptp_switching },
 		    { F_eptp_list_address, 0, 8 } }, F_eptp_list_address, false },
+		{ { { F_secondary_processor_based_controls, 0, PROC2_vmcs_shadowing }, { F_vmread_bitmap_address, 0, 8 } },
+		  F_vmread_bitmap_address, false },
+		{ { { F_secondary_processor_based_controls, 0, PROC2_vmcs_shadowing },
+		    { F_vmwrite_bitmap_address, 0, FAKE_BEYOND } }, F_vmwrite_bitmap_address, false },
 		{ { { F_secondary_processor_based_controls, 0, PROC2_enable_pml }, { F_pml_address, 0, 8 } },
 		  F_pml_address, false },
 		{ { { F_secondary_processor_based_controls, 0, PROC2_ept_violation_ve },
@@ -669,21 +673,49 @@ static void every_bit_of_debugctl_is_judged(void **state)
 	}
 }
 
-static void a_link_pointer_needs_vmcs_shadowing(void **state)
+static void a_link_pointer_is_a_page_or_all_ones(void **state)
 {
-	struct vmx_capabilities caps12 = fake_caps12(), shadowing = fake_caps12();
+	struct vmx_capabilities caps12 = fake_caps12();
 	struct entry_case c = { .changes = { { F_vmcs_link_pointer, ~0ull, 0x20000 } },
 				.field = F_vmcs_link_pointer };
 
 	(void)state;
-	fake_allow(&shadowing, CONTROLS_proc2,
-		   controls_allowed(&caps12, CONTROLS_proc2) | PROC2_vmcs_shadowing);
-	refuse(&c, &caps12, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
-	accept(&c, &shadowing);
+	accept(&c, &caps12);
 	c.changes[0].set = 0x20800;
-	refuse(&c, &shadowing, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
+	refuse(&c, &caps12, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
 	c.changes[0].set = 0x20000 | FAKE_BEYOND;
-	refuse(&c, &shadowing, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
+	refuse(&c, &caps12, STAGE_guest, ENTRY_failure, ENTRY_FAIL_vmcs_link_pointer);
+}
+
+/* What the pointer leads to: revision, type by the control, and not the VMCS that has it. */
+static void a_link_leads_to_a_vmcs_of_its_type(void **state)
+{
+	struct vmx_capabilities caps12 = fake_caps12();
+	u32 revision = (u32)capability(&caps12, MSR_IA32_VMX_BASIC) & 0x7fffffff;
+	struct vmcs12 vmcs12 = fake_vmcs12(true);
+
+	(void)state;
+	vmcs12_set(&vmcs12, F_vmcs_link_pointer, 0x20000);
+	for (unsigned i = 0; i < 16; i++) {
+		bool shadowing = i & 1, shadow = i & 2, itself = i & 4, other = i & 8;
+		u32 header = (other ? revision ^ 2 : revision) | (shadow ? 0x80000000 : 0);
+		struct entry_verdict verdict;
+
+		vmcs12_set(&vmcs12, F_secondary_processor_based_controls, shadowing ? 0x4002 : 2);
+		verdict = entry_check_link(&vmcs12, &caps12, itself ? 0x20000 : 0x30000, header);
+		if (shadowing == shadow && !itself && !other) {
+			assert_ok(&verdict);
+			continue;
+		}
+		assert_int_equal(verdict.result, ENTRY_failure);
+		assert_int_equal(verdict.number, 4);
+		assert_int_equal(verdict.field, F_vmcs_link_pointer);
+		assert_non_null(verdict.rule);
+	}
+	/* A control that is not activated is 0. */
+	vmcs12_set(&vmcs12, F_secondary_processor_based_controls, 0x4002);
+	vmcs12_set(&vmcs12, F_primary_processor_based_controls, 0);
+	assert_int_equal(entry_check_link(&vmcs12, &caps12, 0x30000, revision).result, ENTRY_ok);
 }
 
 /* The order of the SDM: what fails first is what is told. */
@@ -791,7 +823,8 @@ int main(void)
 		cmocka_unit_test(guest_registers_keep_the_fixed_bits),
 		cmocka_unit_test(guest_msrs_are_checked_where_the_entry_loads_them),
 		cmocka_unit_test(every_bit_of_debugctl_is_judged),
-		cmocka_unit_test(a_link_pointer_needs_vmcs_shadowing),
+		cmocka_unit_test(a_link_pointer_is_a_page_or_all_ones),
+		cmocka_unit_test(a_link_leads_to_a_vmcs_of_its_type),
 		cmocka_unit_test(the_first_failure_is_told),
 		cmocka_unit_test(no_check_reads_a_field_outside_its_set),
 		cmocka_unit_test(what_changes_at_every_entry_is_in_as_few_sets_as_can_be),

@@ -30,6 +30,7 @@ static int setup(void **state)
 		.tsc_offset01 = 1000,
 		.msr_bitmap02 = 0x1000, .io_bitmap_a02 = 0x2000, .io_bitmap_b02 = 0x3000,
 		.virtual_apic02 = 0x4000, .apic_access02 = 0x5000, .eptp02 = 0x601e, .vpid02 = 7,
+		.vmread_bitmap02 = 0x8000, .vmwrite_bitmap02 = 0x9000, .link_pointer02 = VMCS_NO_POINTER,
 		.debugctl01 = 0x41, .pat01 = 0x42, .efer01 = EFER_SCE | EFER_NXE, .dr7_01 = 0x44,
 	};
 	*state = &test;
@@ -78,7 +79,8 @@ static enum origin origin_of(enum control_group group, u32 bit)
 		  PROC2_enable_rdtscp | PROC2_enable_invpcid | PROC2_enable_xsaves_xrstors |
 		  PROC2_enable_user_wait_and_pause | PROC2_enable_pconfig | PROC2_enable_vm_functions |
 		  PROC2_unrestricted_guest | PROC2_virtualize_apic_accesses | PROC2_virtualize_x2apic_mode |
-		  PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery, FROM_12 },
+		  PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery |
+		  PROC2_vmcs_shadowing, FROM_12 },
 		{ CONTROLS_exit,
 		  EXIT_host_address_space_size | EXIT_save_debug_controls | EXIT_save_ia32_pat |
 		  EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer, ALWAYS },
@@ -252,10 +254,16 @@ static void addresses_are_those_of_l0(void **state)
 	set12(test, F_apic_access_address, 0x99000);
 	set12(test, F_ept_pointer, 0x9901e);
 	set12(test, F_vmcs_link_pointer, 0x99000);
+	set12(test, F_vmread_bitmap_address, 0x99000);
+	set12(test, F_vmwrite_bitmap_address, 0x99000);
 	assert_int_equal(merged(test, F_virtual_apic_address), 0x4000);
 	assert_int_equal(merged(test, F_apic_access_address), 0x5000);
 	assert_int_equal(merged(test, F_ept_pointer), 0x601e);
 	assert_int_equal(merged(test, F_vmcs_link_pointer), ~0ull);
+	assert_int_equal(merged(test, F_vmread_bitmap_address), 0x8000);
+	assert_int_equal(merged(test, F_vmwrite_bitmap_address), 0x9000);
+	test->input.link_pointer02 = 0xa000;
+	assert_int_equal(merged(test, F_vmcs_link_pointer), 0xa000);
 }
 
 static void bitmaps_and_masks_are_united(void **state)

@@ -32,7 +32,7 @@ static const struct expectation expected[EXIT_REASONS] = {
 	[24] = L1, [25] = L1, [26] = L1, [27] = L1,
 	[28] = OWN_TEST, [29] = PROC(23), [30] = OWN_TEST, [31] = OWN_TEST,
 	[32] = OWN_TEST, [33] = L1, [34] = L1, [36] = PROC(10),
-	[37] = PROC(27), [39] = PROC(29), [40] = OWN_TEST, [41] = L1,
+	[37] = L1, [39] = PROC(29), [40] = OWN_TEST, [41] = L1,
 	[43] = PROC(21), [44] = PROC2(0), [45] = PROC2(9), [46] = PROC2(2),
 	[47] = PROC2(2), [48] = L0, [49] = L0, [50] = L1,
 	[51] = PROC(12), [52] = PIN(6), [53] = L1, [54] = PROC2(6),
@@ -383,6 +383,33 @@ static void msrs_go_by_the_bitmap_and_are_l1s_without(void **state)
 	}
 }
 
+static enum exit_owner field_access(const struct vmcs12 *vmcs12, const u64 *bitmap, u64 encoding, bool write)
+{
+	const struct exit_event event = { .reason = write ? 25 : 23, .operand = encoding };
+	const struct owner_bitmaps bitmaps = { .vmread = write ? NULL : bitmap, .vmwrite = write ? bitmap : NULL };
+
+	return exit_owner(vmcs12, &event, &bitmaps);
+}
+
+static void field_accesses_go_by_the_bitmap_where_there_is_shadowing(void **state)
+{
+	u64 bitmap[BITMAP_WORDS] = { 0 };
+	struct vmcs12 none = with(F_guest_rip, 0);
+	struct vmcs12 some = with(F_secondary_processor_based_controls, PROC2_vmcs_shadowing);
+
+	(void)state;
+	bitmap[0x6820 / 64] = BIT(0x6820 % 64);
+	for (unsigned write = 0; write < 2; write++) {
+		assert_int_equal(field_access(&none, bitmap, 0x681e, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, 0x681e, write), OWNER_l0);
+		assert_int_equal(field_access(&some, bitmap, 0x6820, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, 0x7fff, write), OWNER_l0);
+		assert_int_equal(field_access(&some, bitmap, 0x8000, write), OWNER_l1);
+		assert_int_equal(field_access(&some, bitmap, BIT(63) | 0x681e, write), OWNER_l1);
+		assert_int_equal(field_access(&some, NULL, 0x681e, write), OWNER_l1);
+	}
+}
+
 static void pause_is_l1s_by_either_control(void **state)
 {
 	struct vmcs12 none = with(F_guest_rip, 0);
@@ -430,6 +457,7 @@ int main(void)
 		cmocka_unit_test(moves_of_other_registers_are_not_l1s),
 		cmocka_unit_test(io_goes_by_bitmaps_and_else_by_the_control),
 		cmocka_unit_test(msrs_go_by_the_bitmap_and_are_l1s_without),
+		cmocka_unit_test(field_accesses_go_by_the_bitmap_where_there_is_shadowing),
 		cmocka_unit_test(pause_is_l1s_by_either_control),
 		cmocka_unit_test(xsaves_is_l1s_where_it_saves_what_the_bitmap_has),
 	};

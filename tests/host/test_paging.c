@@ -343,6 +343,83 @@ static void smap_keeps_the_supervisor_from_user_pages(void **state)
 	}
 }
 
+static void the_cpu_itself_is_kept_from_user_pages_whatever_ac_says(void **state)
+{
+	struct paging_test test;
+
+	(void)state;
+	FOR_EACH_MODE(m) {
+		build(&test, m);
+		test.state.privilege = PAGING_system;
+		check_ok(&test, m, true, PAGE | 0xabc);
+		test.writes = 0;
+		test.state.cr4 |= CR4_SMAP;
+		test.state.alignment_check = true;
+		check_fault(&test, m, false, PF_PRESENT);
+	}
+}
+
+static void a_user_has_what_every_level_gives_him(void **state)
+{
+	struct paging_test test;
+
+	(void)state;
+	FOR_EACH_MODE(m) {
+		for (unsigned level = 1; level <= m->levels; level++) {
+			build_without(&test, m, level, PTE_WRITE);
+			test.state.privilege = PAGING_user;
+			test.state.cr4 |= CR4_SMAP;
+			test.state.cr0 &= ~CR0_WP;
+			check_ok(&test, m, false, PAGE | 0xabc);
+			test.writes = 0;
+			check_fault(&test, m, true, PF_PRESENT | PF_WRITE | PF_USER);
+			build_without(&test, m, level, PTE_USER);
+			test.state.privilege = PAGING_user;
+			check_fault(&test, m, false, PF_PRESENT | PF_USER);
+			build_without(&test, m, level, PTE_PRESENT);
+			test.state.privilege = PAGING_user;
+			check_fault(&test, m, true, PF_WRITE | PF_USER);
+		}
+	}
+}
+
+#define KEY 5
+static void build_with_key(struct paging_test *test, const struct mode *mode, u32 denied)
+{
+	build(test, mode);
+	set(test, mode, 1, PAGE | RWU | (u64)KEY << PTE_KEY_SHIFT);
+	test->state.cr4 |= CR4_PKE;
+	test->state.pkru = denied << 2 * KEY;
+}
+
+static void protection_keys_guard_user_pages(void **state)
+{
+	const struct mode *m = MODE_4LEVEL;
+	struct paging_test test;
+
+	(void)state;
+	build_with_key(&test, m, PKRU_ACCESS_DISABLE);
+	check_fault(&test, m, false, PF_PRESENT | PF_PK);
+	test.state.privilege = PAGING_user;
+	check_fault(&test, m, true, PF_PRESENT | PF_PK | PF_WRITE | PF_USER);
+	test.state.cr4 &= ~CR4_PKE;
+	check_ok(&test, m, true, PAGE | 0xabc);
+	test.writes = 0;
+	build_with_key(&test, m, PKRU_WRITE_DISABLE);
+	check_ok(&test, m, false, PAGE | 0xabc);
+	test.writes = 0;
+	check_fault(&test, m, true, PF_PRESENT | PF_PK | PF_WRITE);
+	test.state.cr0 &= ~CR0_WP;
+	check_ok(&test, m, true, PAGE | 0xabc);
+	test.writes = 0;
+	test.state.privilege = PAGING_user;
+	check_fault(&test, m, true, PF_PRESENT | PF_PK | PF_WRITE | PF_USER);
+	build_with_key(&test, m, PKRU_ACCESS_DISABLE);
+	set(&test, m, 1, PAGE | RW | (u64)KEY << PTE_KEY_SHIFT);
+	check_ok(&test, m, true, PAGE | 0xabc);
+	test.writes = 0;
+}
+
 static void accessed_and_dirty_flags_are_set(void **state)
 {
 	struct paging_test test;
@@ -406,6 +483,9 @@ int main(void)
 		cmocka_unit_test(large_pages_have_reserved_bits),
 		cmocka_unit_test(write_protection_holds_for_the_supervisor_with_wp),
 		cmocka_unit_test(smap_keeps_the_supervisor_from_user_pages),
+		cmocka_unit_test(the_cpu_itself_is_kept_from_user_pages_whatever_ac_says),
+		cmocka_unit_test(a_user_has_what_every_level_gives_him),
+		cmocka_unit_test(protection_keys_guard_user_pages),
 		cmocka_unit_test(accessed_and_dirty_flags_are_set),
 		cmocka_unit_test(the_flags_of_a_large_page_are_in_its_entry),
 		cmocka_unit_test(tables_outside_memory_are_told),

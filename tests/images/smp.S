@@ -1,7 +1,7 @@
 /*
  * Starts every other CPU by a SIPI: each enters protected mode and adds itself to a count, which is printed. For
- * machines with N CPUs (command line "cpus=N", one digit). No INIT before it: Bochs 2.7 never clears an INIT that has
- * caused an exit, so that a CPU in VMX non-root operation gets no further once one was sent to it.
+ * machines with N CPUs (command line "cpus=N", one digit). No INIT before it, so that the SIPI can be left to the
+ * hardware: Bochs 2.7 never clears an INIT that has caused an exit.
  */
 #include "image.h"
 

@@ -8,19 +8,17 @@ static bool control_offered(const struct change *change)
 	return true;
 }
 
-/* A case that is about a control, or a field, that this CPU lacks says nothing about it. */
-static bool offered(const struct entry_case *row)
+bool changes_offered(const struct change *changes, unsigned count)
 {
 	u64 value;
 
-	for (unsigned i = 0; i < CHANGES && row->changes[i].kind != CHANGE_NONE; i++)
-		if (vmread_checked(row->changes[i].field,
-			&value) != VMX_SUCCEED || !control_offered(&row->changes[i]))
+	for (unsigned i = 0; i < count && changes[i].kind != CHANGE_NONE; i++)
+		if (vmread_checked(changes[i].field, &value) != VMX_SUCCEED || !control_offered(&changes[i]))
 			return false;
 	return true;
 }
 
-static void apply(const struct change *change)
+static void apply_one(const struct change *change)
 {
 	u64 old = vmread(change->field);
 
@@ -32,9 +30,18 @@ static void apply(const struct change *change)
 		vmwrite(change->field, old & ~change->value);
 }
 
-static void expect(const struct l2_exit *exit, enum entry_end end)
+void changes_apply(const struct change *changes, unsigned count)
 {
-	static const u8 qualification[] = { [FAILS_GUEST] = 0, [FAILS_PDPTE] = 2, [FAILS_LINK] = 4 };
+	for (unsigned i = 0; i < count && changes[i].kind != CHANGE_NONE; i++)
+		apply_one(&changes[i]);
+}
+
+void expect_end(const struct l2_exit *exit, enum entry_end end)
+{
+	static const u8 qualification[] = { [FAILS_GUEST] = ENTRY_FAIL_general,
+					    [FAILS_PDPTE] = ENTRY_FAIL_pdpte,
+					    [FAILS_NMI] = ENTRY_FAIL_nmi_injection,
+					    [FAILS_LINK] = ENTRY_FAIL_vmcs_link_pointer };
 
 	switch (end) {
 	case ENTERS:
@@ -61,12 +68,11 @@ static void entry_case(const u8 *code, const struct entry_case *row)
 
 	case_begin("%s", row->name);
 	vmcs_make(code);
-	if (offered(row)) {
-		for (unsigned i = 0; i < CHANGES && row->changes[i].kind != CHANGE_NONE; i++)
-			apply(&row->changes[i]);
+	if (changes_offered(row->changes, CHANGES)) {
+		changes_apply(row->changes, CHANGES);
 		exit = l2_enter();
 		observe_exit(&exit);
-		expect(&exit, row->end);
+		expect_end(&exit, row->end);
 	} else {
 		observe("not offered");
 	}

@@ -26,6 +26,7 @@ enum entry_end {
 	FAILS_HOST,    /* 8 */
 	FAILS_GUEST,   /* exit reason 33, qualification 0 */
 	FAILS_PDPTE,   /* 33, 2 */
+	FAILS_NMI,     /* 33, 3 */
 	FAILS_LINK,    /* 33, 4 */
 	EXITS,         /* L2 is entered; how it goes on is compared alone */
 };
@@ -36,6 +37,12 @@ struct entry_case {
 	enum entry_end end;
 	struct change changes[CHANGES];
 };
+
+/* Whether the current VMCS has the fields, and the CPU the controls; a list may end early with CHANGE_NONE. */
+bool changes_offered(const struct change *changes, unsigned count);
+void changes_apply(const struct change *changes, unsigned count);
+/* The case is wrong unless the entry ended so. */
+void expect_end(const struct l2_exit *exit, enum entry_end end);
 
 /* Runs them all with code as L2; what the CPU does not offer is left out and said so. */
 void entry_cases(const u8 *code, const struct entry_case *rows, unsigned count);

@@ -96,6 +96,16 @@ u64 *l2_ept_entry(u64 address)
 	return &ept_pd[address / GIB(1)][address / MIB(2) % EPT_ENTRIES];
 }
 
+u64 *l2_ept_pdpte(u64 address)
+{
+	return &ept_pdpt[address / GIB(1)];
+}
+
+u64 *l2_ept_pml4e(void)
+{
+	return ept_pml4;
+}
+
 u64 l2_eptp(void)
 {
 	return (u64)ept_pml4 | MEMORY_WB | (EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT;
@@ -198,13 +208,30 @@ static void zero_fields(void)
 			vmwrite_checked(fields[i], 0);
 }
 
+/* By IRET: the emulated CPU takes into the next guest that an earlier case ended with NMIs blocked. */
+static void unblock_nmis(void)
+{
+	__asm__ volatile("movq %%rsp, %%rax; pushq %0; pushq %%rax; pushfq; pushq %1; leaq 1f(%%rip), %%rax; "
+			 "pushq %%rax; iretq; 1:" : : "i"(SEL_DATA), "i"(SEL_CODE64) : "rax", "memory");
+}
+
 void vmcs_make(const u8 *code)
 {
-	u64 region = (u64)vmx_region(REGION_A);
+	vmcs_make_in((u64)vmx_region(REGION_A), code);
+}
 
+void l2_resumes(bool resumes)
+{
+	launched = resumes;
+}
+
+
+void vmcs_make_in(u64 region, const u8 *code)
+{
 	if (vmclear(region) != VMX_SUCCEED || vmptrld(region) != VMX_SUCCEED)
 		give_up("no VMCS can be made current");
 	launched = false;
+	unblock_nmis();
 	code_start = code;
 	memset(&l2, 0, sizeof(l2));
 	make_ept();
@@ -220,16 +247,15 @@ u64 l2_stack_top(void)
 	return (u64)stack + sizeof(stack) - 64;
 }
 
-struct l2_exit l2_enter(void)
+struct l2_exit l2_enter_with(struct guest_registers *registers, bool resume)
 {
-	struct l2_exit exit = { .outcome = vmx_enter(&l2, launched) };
+	struct l2_exit exit = { .outcome = vmx_enter(registers, resume) };
 
 	if (exit.outcome == VMX_FAIL_VALID)
 		exit.error = (u32)vmread(ENC_vm_instruction_error);
 	if (exit.outcome != VMX_SUCCEED)
 		return exit;
 	exit.reason = (u32)vmread(ENC_exit_reason);
-	launched = launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
 	exit.qualification = vmread(ENC_exit_qualification);
 	exit.intr = (u32)vmread(ENC_vm_exit_interruption_information);
 	exit.intr_error = (u32)vmread(ENC_vm_exit_interruption_error_code);
@@ -242,7 +268,16 @@ struct l2_exit l2_enter(void)
 	return exit;
 }
 
-static const char *reason_name(u32 reason)
+struct l2_exit l2_enter(void)
+{
+	struct l2_exit exit = l2_enter_with(&l2, launched);
+
+	if (exit.outcome == VMX_SUCCEED)
+		launched = launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
+	return exit;
+}
+
+const char *reason_name(u32 reason)
 {
 	static const char *const names[EXIT_REASONS] = {
 #define R(number, name) [number] = #name,
@@ -280,7 +315,7 @@ static bool by_instruction(u32 reason)
 }
 
 /* SDM "Information for VM Exits Due to Instruction Execution": those with a layout of their own. */
-static bool has_information(const struct l2_exit *exit)
+bool l2_exit_has_information(const struct l2_exit *exit)
 {
 	switch (exit->reason) {
 	case REASON_io_instruction:
@@ -306,7 +341,7 @@ static bool has_information(const struct l2_exit *exit)
 	}
 }
 
-static bool has_length(const struct l2_exit *exit)
+bool l2_exit_has_length(const struct l2_exit *exit)
 {
 	const enum interruption_type software = (exit->intr & INTR_TYPE) >> INTR_TYPE_SHIFT;
 
@@ -365,9 +400,9 @@ void observe_exit(const struct l2_exit *exit)
 		return;
 	observe_event("intr", exit->intr, exit->intr_error);
 	observe_event("vectoring", exit->vectoring, exit->vectoring_error);
-	if (has_length(exit))
+	if (l2_exit_has_length(exit))
 		observe("length=%u", exit->length);
-	if (has_information(exit))
+	if (l2_exit_has_information(exit))
 		observe("information=%x", exit->information);
 	observe_addresses(exit);
 	observe_place(exit);

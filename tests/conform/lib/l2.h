@@ -47,18 +47,32 @@ void controls_set(enum control_msr msr, u64 controls);
 void controls_clear(enum control_msr msr, u64 controls);
 
 /*
- * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT,
- 	IDT and TSS, runs
+ * VMCLEAR and VMPTRLD of REGION_A and all its fields: a 64-bit L2 that shares L1's page tables, GDT, IDT and TSS, runs
  * on an EPT of its own and starts at code. Only what must exit does.
  */
 void vmcs_make(const u8 *code);
+/* The same in a region of the caller's, its revision written. */
+void vmcs_make_in(u64 region, const u8 *code);
+/* Whether the VMCS that the caller has made current was launched before. */
+void l2_resumes(bool resumes);
 /* VMLAUNCH, or VMRESUME if it was launched; back at the next exit. */
 struct l2_exit l2_enter(void);
+/* The same of whichever VMCS is current, with registers of its own: VMRESUME or VMLAUNCH. */
+struct l2_exit l2_enter_with(struct guest_registers *registers, bool resume);
+/* Does the SDM define the instruction length, the instruction information, of that exit? */
+bool l2_exit_has_length(const struct l2_exit *exit);
+bool l2_exit_has_information(const struct l2_exit *exit);
 
 u64 l2_stack_top(void);
 /* The EPT's entry for a 2 MiB page of the low 4 GiB. */
 u64 *l2_ept_entry(u64 address);
+/* The entries above it. */
+u64 *l2_ept_pdpte(u64 address);
+u64 *l2_ept_pml4e(void);
 u64 l2_eptp(void);
+
+/* The name of a basic exit reason, as exit_reasons.def has it. */
+const char *reason_name(u32 reason);
 
 /* All that the SDM defines of an exit, or how the entry failed. */
 void observe_exit(const struct l2_exit *exit);

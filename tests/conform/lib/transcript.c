@@ -1,7 +1,9 @@
 #include "transcript.h"
 #include "machine.h"
+#include "multiboot.h"
 #include "print.h"
 #include "serial.h"
+#include "string.h"
 
 #define LINE_SIZE 512
 #define NAME_SIZE 96
@@ -9,8 +11,9 @@
 static char name[NAME_SIZE], line[LINE_SIZE], complaint[LINE_SIZE];
 static size_t line_length;
 static unsigned cases, wrong_cases;
+u32 multiboot_information;
 
-void conform_main(void);
+void conform_main(u32 magic, u32 info);
 
 void case_begin(const char *format, ...)
 {
@@ -76,8 +79,7 @@ void assert_failed(const char *what, const char *file, int at)
 static const char *vector_name(int vector)
 {
 	static const char *const names[EXCEPTION_VECTORS] = {
-		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?9", "#TS", "#NP", "#SS",
-			"#GP", "#PF",
+		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "?9", "#TS", "#NP", "#SS", "#GP", "#PF",
 		"?15", "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
 	};
 
@@ -108,8 +110,25 @@ void observe_flags(u64 rflags)
 	observe("flags=%s", text);
 }
 
-void conform_main(void)
+u64 command_line_number(const char *word, u64 standard)
 {
+	const struct multiboot_info *info = (const void *)(u64)multiboot_information;
+	const char *at = (const char *)(u64)info->cmdline;
+	u64 number = 0;
+
+	while (*at && strncmp(at, word, strlen(word)) != 0)
+		at++;
+	if (!*at)
+		return standard;
+	for (at += strlen(word); *at >= '0' && *at <= '9'; at++)
+		number = number * 10 + (u64)(*at - '0');
+	return number;
+}
+
+void conform_main(u32 magic, u32 info)
+{
+	(void)magic;
+	multiboot_information = info;
 	serial_init(PORT_COM1);
 	print_to_port(PORT_COM1);
 	probe_init();
@@ -117,3 +136,4 @@ void conform_main(void)
 	print("cases: %u, wrong: %u\n", cases, wrong_cases);
 	machine_verdict(wrong_cases == 0);
 }
+

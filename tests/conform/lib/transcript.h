@@ -1,6 +1,5 @@
 /*
- * The transcript: one line for each case,
- 	"NAME: what was observed". A line "WRONG NAME: ..." says that the observation
+ * The transcript: one line for each case, "NAME: what was observed". A line "WRONG NAME: ..." says that the observation
  * is not what the SDM demands; the image then ends with failure.
  */
 #ifndef CONFORM_TRANSCRIPT_H
@@ -8,6 +7,11 @@
 
 #include "probe.h"
 #include <stdarg.h>
+
+/* Where the boot loader has left its information. */
+extern u32 multiboot_information;
+/* The number behind a word such as "exits=" in the command line, or the standard. */
+u64 command_line_number(const char *word, u64 standard);
 
 /* What each image has: its cases, in order. */
 void group(void);

@@ -9,11 +9,13 @@
 
 NORETURN void feature_main(u32 magic, u32 info);
 
+const char *command_line;
+
 void feature_main(u32 magic, u32 info)
 {
 	serial_init(GUEST_PORT_CONSOLE);
 	print_to_port(GUEST_PORT_CONSOLE);
-	boot_read(magic, info);
+	command_line = boot_read(magic, info).command_line;
 	cpu_init();
 	vmx_on();
 	machine_verdict(feature());

@@ -14,6 +14,8 @@
 
 /* Each image's own: print what is seen; false if something cannot be as it is. */
 bool feature(void);
+/* What the image was given. */
+extern const char *command_line;
 
 /* L2's code: a function of the image, which runs with one argument on L2's stack. */
 typedef u64 l2_code(u64 argument);
@@ -42,6 +44,9 @@ void guest_new(const struct controls *controls, u64 eptp);
 /* Run code from its start to the next exit, or go on after one. */
 struct exit guest_call(l2_code *code, u64 argument);
 struct exit guest_resume(void);
+/* Take over the VMCS that another CPU has left by guest_clear(), as it stands. */
+void guest_clear(void);
+void guest_take_from(unsigned number);
 /* The same after the instruction that exited. */
 struct exit guest_skip(void);
 

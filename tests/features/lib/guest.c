@@ -1,5 +1,6 @@
 /* L2: one VMCS at a time, its code functions of the image. */
 #include "feature.h"
+#include "cpus.h"
 #include "l1/minivisor/cpu.h"
 #include "l1/minivisor/enter.h"
 #include "l1/minivisor/fail.h"
@@ -11,10 +12,18 @@
 #define TSS_LIMIT 0x67
 #define GDT_LIMIT 39
 
-static u8 stack[STACK_SIZE] __attribute__((aligned(16)));
-static struct guest_registers registers;
-static void *vmcs;
-static bool launched;
+/* Each CPU has one. */
+static struct cpu_guest {
+	u8 stack[STACK_SIZE] __attribute__((aligned(16)));
+	struct guest_registers registers;
+	void *vmcs;
+	bool launched;
+} guests[FEATURE_CPUS];
+
+static struct cpu_guest *mine(void)
+{
+	return &guests[cpu_number()];
+}
 
 /* Where L2's code returns to. */
 void l2_done(void);
@@ -96,7 +105,7 @@ static void set_host_state(void)
 	vmwrite(ENC_host_ia32_sysenter_cs, 0);
 	vmwrite(ENC_host_ia32_sysenter_esp, 0);
 	vmwrite(ENC_host_ia32_sysenter_eip, 0);
-	vmwrite(ENC_host_rsp, (uintptr_t)&registers.host_stack);
+	vmwrite(ENC_host_rsp, (uintptr_t)&mine()->registers.host_stack);
 	vmwrite(ENC_host_rip, (uintptr_t)vmx_exit_point);
 }
 
@@ -140,12 +149,12 @@ static void set_guest_rest(void)
 
 void guest_new(const struct controls *controls, u64 eptp)
 {
-	if (!vmcs)
-		vmcs = vmx_new_vmcs();
-	if (vmclear((uintptr_t)vmcs) != VMX_SUCCEED)
+	if (!mine()->vmcs)
+		mine()->vmcs = vmx_new_vmcs();
+	if (vmclear((uintptr_t)mine()->vmcs) != VMX_SUCCEED)
 		fail("VMCLEAR failed");
-	vmx_make_current(vmcs);
-	launched = false;
+	vmx_make_current(mine()->vmcs);
+	mine()->launched = false;
 	set_controls(controls, eptp);
 	clear_other_controls();
 	set_host_state();
@@ -155,10 +164,10 @@ void guest_new(const struct controls *controls, u64 eptp)
 
 struct exit guest_call(l2_code *code, u64 argument)
 {
-	u64 *top = (u64 *)(stack + STACK_SIZE) - 1;
+	u64 *top = (u64 *)(mine()->stack + STACK_SIZE) - 1;
 
 	*top = (uintptr_t)l2_done;
-	registers = (struct guest_registers){ .gpr[RDI] = argument };
+	mine()->registers = (struct guest_registers){ .gpr[RDI] = argument };
 	vmwrite(ENC_guest_rip, (uintptr_t)code);
 	vmwrite(ENC_guest_rsp, (uintptr_t)top);
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
@@ -170,15 +179,15 @@ struct exit guest_call(l2_code *code, u64 argument)
 
 struct exit guest_resume(void)
 {
-	struct exit exit = { .outcome = vmx_enter(&registers, launched) };
+	struct exit exit = { .outcome = vmx_enter(&mine()->registers, mine()->launched) };
 
 	if (exit.outcome != VMX_SUCCEED) {
 		exit.error = exit.outcome == VMX_FAIL_VALID ? vmread(ENC_vm_instruction_error) : 0;
 		return exit;
 	}
 	exit.reason = (u32)vmread(ENC_exit_reason);
-	launched = launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
-	exit.rax = registers.gpr[RAX];
+	mine()->launched = mine()->launched || !(exit.reason & EXIT_REASON_ENTRY_FAILURE);
+	exit.rax = mine()->registers.gpr[RAX];
 	exit.done = exit.reason == REASON_vmcall && vmread(ENC_guest_rip) == (uintptr_t)l2_done;
 	exit.qualification = vmread(ENC_exit_qualification);
 	exit.guest_physical_address = vmread(ENC_guest_physical_address);
@@ -213,4 +222,22 @@ void tell(const char *what, const struct exit *exit)
 	if (exit->reason == REASON_ept_misconfiguration)
 		print(", guest-physical %lx", exit->guest_physical_address);
 	print("\n");
+}
+
+void guest_clear(void)
+{
+	if (vmclear((uintptr_t)mine()->vmcs) != VMX_SUCCEED)
+		fail("VMCLEAR failed");
+	mine()->launched = false;
+}
+
+/* SDM "Software Use of Virtual-Machine Control Structures": cleared there, it may become active here. */
+void guest_take_from(unsigned number)
+{
+	struct cpu_guest *from = &guests[number];
+
+	vmx_make_current(from->vmcs);
+	mine()->registers = from->registers;
+	mine()->launched = false;
+	set_host_state();
 }

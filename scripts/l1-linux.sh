@@ -1,0 +1,86 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
+# Debian's Linux as L1, with kvmrun and what it is to run as L2. Sourced by run.sh, which has parsed and checked.
+
+LINUX_MEMORY=1024
+LINUX_L2_MEMORY=256
+# A tick of Linux's clock, 4 ms, is a fifth of a million instructions then, and its delays do not last for ever.
+BOCHS_IPS=${BOCHS_IPS:-50000000}
+BOCHS_IGNORE_BAD_MSRS=${BOCHS_IGNORE_BAD_MSRS:-1}
+
+# What both kernels are told. No random addresses, so that each run is like the other. No tests of every cipher, which
+# would be a third of the boot. No mitigations of what an emulated CPU does not have.
+LINUX_WORDS="console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests=1"
+# L1 has the machine's clock, whose rate no CPUID tells, and whose XSAVES has sizes that Linux does not believe.
+LINUX_L1_WORDS="tsc=reliable tsc_early_khz=$((BOCHS_IPS / 1000)) noxsaves"
+
+# The line of /l2/run for one L2; payloads report by their exit status.
+linux_l2_line() {
+	printf "kvmrun --cpus %s --prefix '[%s] ' --statistics " "$l2_cpus" "$1"
+	case $1 in
+	linux) printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS" ;;
+	minivisor)
+		printf -- '--vmx'
+		for name in $(printf '%s' "$l3" | tr , ' '); do
+			printf " --module '%s.bin %s count=%s'" "$name" "$name" "$count"
+		done
+		printf ' minivisor.elf\n'
+		;;
+	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
+	esac
+}
+
+# linux_l2_files NAME
+linux_l2_files() {
+	case $1 in
+	linux) printf '%s\n' "$BUILD/linux/vmlinuz" "$BUILD/linux/l2.cpio" ;;
+	minivisor)
+		printf '%s\n' "$BUILD/minivisor.elf"
+		printf '%s' "$l3" | tr , '\n' | sed "s,.*,$BUILD/guests/&.bin\\n,"
+		;;
+	*) printf '%s\n' "$BUILD/guests/$1.elf" ;;
+	esac
+}
+
+linux_targets() {
+	printf '%s\n' "$BUILD/linux/vmlinuz"
+	if [ "$l1" = linux-workload ]; then
+		printf '%s\n' "$BUILD/linux/l2.cpio"
+		return
+	fi
+	printf '%s\n' "$BUILD/linux/l1.cpio"
+	for name in $(printf '%s' "$l2" | tr , ' '); do
+		linux_l2_files "$name"
+	done
+}
+
+# linux_initramfs OUT: L1's own, and behind it this run's.
+linux_initramfs() {
+	mkdir -p "$work/initramfs/l2"
+	{
+		echo 'status=0'
+		for name in $(printf '%s' "$l2" | tr , ' '); do
+			printf '%s || status=1\n' "$(linux_l2_line "$name")"
+			linux_l2_files "$name" | while IFS= read -r file; do
+				cp "$file" "$work/initramfs/l2/"
+			done
+		done
+		# shellcheck disable=SC2016 # for L1's shell
+		echo 'exit $status'
+	} > "$work/initramfs/l2/run"
+	"$root/scripts/linux.sh" archive "$work/initramfs" "$work/run.cpio"
+	cat "$BUILD/linux/l1.cpio" "$work/run.cpio" > "$1"
+}
+
+# l1_linux: L1's kernel, its command line and its initramfs; the linux-workload is what else is an L2.
+l1_linux() {
+	needs_bios=yes
+	l1_file=$BUILD/linux/vmlinuz
+	l1_line="linux $LINUX_WORDS $LINUX_L1_WORDS"
+	if [ "$l1" = linux-workload ]; then
+		own_modules="$BUILD/linux/l2.cpio${tab}initramfs$newline"
+	else
+		linux_initramfs "$work/initramfs.cpio"
+		own_modules="$work/initramfs.cpio${tab}initramfs$newline"
+	fi
+}
