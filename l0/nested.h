@@ -135,6 +135,8 @@ bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
+/* The same for an access that L0 made in the place of L2, to these addresses. */
+void nested_reflect_access(struct cpu *cpu, u32 reason, u64 qualification, u64 address20, u64 linear);
 /* Run L2 again after an EPT violation that L0 has mended. */
 void nested_resume(struct cpu *cpu, u64 qualification);
 /*
