@@ -25,7 +25,7 @@ static inline void inject_gp(void)
  * After an EPT violation that L0 has mended, whoever runs: an event whose delivery it cut short is injected again, and
  * blocking by NMI that an IRET had ended comes back, for the IRET runs again.
  */
-void ept_violation_resume(u64 qualification);
+bool ept_violation_resume(u64 qualification);
 
 /* L1's current privilege level, and whether it is in 64-bit code. */
 static inline unsigned l1_cpl(void)

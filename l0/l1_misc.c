@@ -94,7 +94,7 @@ static void inject_again(u64 vectoring)
 			vmread(ENC_guest_interruptibility_state) & ~INTERRUPTIBILITY_nmi);
 }
 
-void ept_violation_resume(u64 qualification)
+bool ept_violation_resume(u64 qualification)
 {
 	u64 vectoring = vmread(ENC_idt_vectoring_information);
 
@@ -103,4 +103,5 @@ void ept_violation_resume(u64 qualification)
 	else if (UNLIKELY(qualification & EPT_VIOLATION_NMI_UNBLOCKING))
 		vmwrite(ENC_guest_interruptibility_state,
 			vmread(ENC_guest_interruptibility_state) | INTERRUPTIBILITY_nmi);
+	return vectoring & INTR_VALID;
 }

@@ -20,11 +20,20 @@ struct watch {
 
 enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_vmread, MERGED_vmwrite, MERGED_PAGES };
 
+/* A field of vmcs02 that is written at every entry. */
+struct field_write {
+	u32 encoding;
+	const u64 *value;
+	u64 merged; /* the value, where it is none of vmcs12's */
+};
+#define ALWAYS_MAX 8
+
 /* One VMCS of L1's that is active, and the VMCS that the CPU runs in its place. */
 struct vmcs_slot {
 	struct vmcs12 vmcs12;
 	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
 	u64 vmcs02;  /* host physical */
+	u64 direct12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
 	/*
 	 * A shadow VMCS of L1's. Its vmcs02 is a shadow VMCS too, by which the CPU lets L2 access the fields that are
 	 * stale here; it has the others where L2 may read them, unless they are dirty.
@@ -35,6 +44,13 @@ struct vmcs_slot {
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
+	bool watches_tpr; /* tpr_threshold is checked against memory at every entry */
+	u64 settled;      /* nested_generation as of the last entry; 0 if the next must look at everything again */
+	u64 settled_eptp12; /* the key that ept02 had then */
+	bool knows_pat02; /* guest_ia32_pat of vmcs02 is pat02 */
+	u64 pat02;
+	struct field_write always[ALWAYS_MAX];
+	unsigned always_count;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
@@ -63,6 +79,11 @@ struct nested {
 	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
 	u64 evictions;
 };
+
+/*
+ * Moves on whenever something that an entry depends on beside vmcs12 has changed, for any slot: a watch, a VPID, memory.
+ */
+extern u64 nested_generation;
 
 struct cpu;
 
@@ -101,6 +122,7 @@ void nested_vmfunc_exit(struct cpu *cpu);
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number);
 
 /* nested_enter.c, nested_exit.c, nested_switch.c: into L2 and out of it. */
+void nested_enter_init(void);
 void nested_enter(struct cpu *cpu, bool launch);
 /* The CPU, which was to say so, finds nothing wrong with the guest state in vmcs02. */
 void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot);
@@ -113,6 +135,8 @@ bool nested_entry_refused(struct cpu *cpu);
 void nested_exit(struct cpu *cpu, u32 full_reason);
 /* Hand the exit at hand to L1 with this reason and qualification. */
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification);
+/* The same for an access that L0 made in the place of L2, to these addresses. */
+void nested_reflect_access(struct cpu *cpu, u32 reason, u64 qualification, u64 address20, u64 linear);
 /* Run L2 again after an EPT violation that L0 has mended. */
 void nested_resume(struct cpu *cpu, u64 qualification);
 /*
@@ -157,7 +181,10 @@ u64 nested_field_operand(const struct cpu *cpu);
 /* L2's VMREAD or VMWRITE of a field that the CPU has and L1's does not. */
 void nested_refuse_field(struct cpu *cpu);
 
-/* nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. */
-void nested_bitmaps_refresh(struct vmcs_slot *slot);
+/*
+ * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good until
+ * nested_generation moves on.
+ */
+bool nested_bitmaps_refresh(struct vmcs_slot *slot);
 
 #endif

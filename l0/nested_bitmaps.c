@@ -32,12 +32,13 @@ static void merge_page(struct vmcs_slot *slot, enum merged_page page, u64 addres
 		slot->passes_vmwrite = vmcs_bitmap_passes(slot->merged[page]);
 }
 
-static COLD void merge_again(struct vmcs_slot *slot, enum merged_page page, u64 address10)
+static COLD bool merge_again(struct vmcs_slot *slot, enum merged_page page, u64 address10)
 {
 	if (options.bitmap_cache && l1_pointer(address10, PAGE_SIZE))
 		watch_arm(&slot->watch[page], address10);
 	merge_page(slot, page, address10);
 	slot->holds01[page] = false;
+	return slot->watch[page].armed && slot->watch[page].address10 == address10;
 }
 
 /* vmcs12 uses none: L0's own serve, and are used only where vmcs12 lets accesses pass. */
@@ -47,7 +48,7 @@ static COLD void take_own(struct vmcs_slot *slot, enum merged_page page)
 	slot->holds01[page] = true;
 }
 
-static inline void refresh(struct vmcs_slot *slot, enum merged_page page, u32 controls12)
+static inline bool refresh(struct vmcs_slot *slot, enum merged_page page, u32 controls12)
 {
 	u64 address10 = vmcs12_get(&slot->vmcs12, sources[page].address);
 	const struct watch *watch = &slot->watch[page];
@@ -56,20 +57,22 @@ static inline void refresh(struct vmcs_slot *slot, enum merged_page page, u32 co
 		if (UNLIKELY(!slot->holds01[page]))
 			take_own(slot, page);
 	} else if (UNLIKELY(!watch->armed || watch->address10 != address10 || slot->holds01[page])) {
-		merge_again(slot, page, address10);
+		return merge_again(slot, page, address10);
 	}
+	return true;
 }
 
-void nested_bitmaps_refresh(struct vmcs_slot *slot)
+bool nested_bitmaps_refresh(struct vmcs_slot *slot)
 {
 	u32 proc12 = vmcs12_controls(&slot->vmcs12, CONTROLS_proc);
 	u32 proc2_12 = vmcs12_controls(&slot->vmcs12, CONTROLS_proc2);
+	bool stay = refresh(slot, MERGED_msr, proc12);
 
-	refresh(slot, MERGED_msr, proc12);
-	refresh(slot, MERGED_io_a, proc12);
-	refresh(slot, MERGED_io_b, proc12);
+	stay &= refresh(slot, MERGED_io_a, proc12);
+	stay &= refresh(slot, MERGED_io_b, proc12);
 	if (LIKELY(!(proc2_12 & PROC2_vmcs_shadowing)))
-		return;
-	refresh(slot, MERGED_vmread, proc2_12);
-	refresh(slot, MERGED_vmwrite, proc2_12);
+		return stay;
+	stay &= refresh(slot, MERGED_vmread, proc2_12);
+	stay &= refresh(slot, MERGED_vmwrite, proc2_12);
+	return stay;
 }

@@ -5,6 +5,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
+#include "nested_direct.h"
 #include "nested_switch.h"
 #include "options.h"
 #include "smp.h"
@@ -19,11 +20,36 @@ static const union field_bits cold_guest_state = { .has = {
 #undef F
 } };
 
+static const union field_bits copied_fields = { .has = {
+#define F(name, encoding, use, hot) .name = USE_##use == USE_COPY,
+#include "vmcs_fields.def"
+#undef F
+} };
+
 static const union field_bits merged_fields = { .has = {
 #define F(name, encoding, use, hot) .name = USE_##use == USE_MERGE,
 #include "vmcs_fields.def"
 #undef F
 } };
+
+/* Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. */
+static struct field_set unsettling;
+
+void nested_enter_init(void)
+{
+	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
+		struct field_set one = { { 0 } }, affected;
+
+		field_set_add(&one, (enum vmcs_field)f);
+		affected = merge_affected(&one);
+		field_set_remove(&affected, (enum vmcs_field)f);
+		if (vmcs_field[f].use == USE_MERGE || vmcs_field[f].use == USE_EMUL || !field_set_is_empty(&affected))
+			field_set_add(&unsettling, (enum vmcs_field)f);
+	}
+	field_set_unite(&unsettling, &entry_check_controls_fields.set);
+	field_set_unite(&unsettling, &entry_check_host_fields.set);
+	field_set_unite(&unsettling, &entry_check_guest_fields.set);
+}
 
 /*
  * What follows from the exit controls alone: which state an exit leaves in vmcs02 for vmcs12 to see, and which must
@@ -32,21 +58,23 @@ static const union field_bits merged_fields = { .has = {
 static void plan_exit_state(struct vmcs_slot *slot)
 {
 	static const struct {
-		u32 save;
+		u32 save, load;
 		union field_bits fields;
 	} switched[] = {
-		{ EXIT_save_debug_controls,
+		{ EXIT_save_debug_controls, ENTRY_load_debug_controls,
 		  FIELD_SET_OF(.guest_dr7 = 1, .guest_ia32_debugctl = 1) },
-		{ EXIT_save_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
-		{ EXIT_save_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
+		{ EXIT_save_ia32_pat, ENTRY_load_ia32_pat, FIELD_SET_OF(.guest_ia32_pat = 1) },
+		{ EXIT_save_ia32_efer, ENTRY_load_ia32_efer, FIELD_SET_OF(.guest_ia32_efer = 1) },
 	};
-	u64 exit12 = field12(slot, F_primary_vm_exit_controls);
+	u64 exit12 = field12(slot, F_primary_vm_exit_controls), entry12 = field12(slot, F_vm_entry_controls);
 
 	slot->stale_at_exit = cold_guest_state.set;
 	field_set_clear(&slot->always_dirty);
 	for (unsigned i = 0; i < ARRAY_SIZE(switched); i++)
-		field_set_unite(exit12 & switched[i].save ? &slot->stale_at_exit : &slot->always_dirty,
-				&switched[i].fields.set);
+		if (exit12 & switched[i].save)
+			field_set_unite(&slot->stale_at_exit, &switched[i].fields.set);
+		else if (entry12 & switched[i].load) /* else L2 inherits it from L1 */
+			field_set_unite(&slot->always_dirty, &switched[i].fields.set);
 	if (!(exit12 & EXIT_save_vmx_preemption_timer_value) &&
 	    field12(slot, F_pin_based_controls) & PIN_activate_vmx_preemption_timer) {
 		field_set_remove(&slot->stale_at_exit, F_vmx_preemption_timer_value);
@@ -105,9 +133,8 @@ static void load_shadowed_pdptes(struct vmcs_slot *slot)
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
-static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
+static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode)
 {
-	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA;
 	const struct field_set *dirty = &slot->vmcs12.dirty;
 	struct entry_verdict verdict = { .result = ENTRY_ok };
 
@@ -121,6 +148,7 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot)
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
 		plan_exit_state(slot);
+		slot->watches_tpr = uses_tpr_threshold(slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
@@ -156,7 +184,10 @@ static void update_input(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 		input->apic_access02 = host_page(field12(slot, F_apic_access_address));
 }
 
-/* What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. */
+/*
+ * What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. A PAT that L1 took
+ * over from L2 is in vmcs02 already, unless L1 has changed it since.
+ */
 static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
 {
 	u64 entry12 = field12(slot, F_vm_entry_controls);
@@ -167,8 +198,9 @@ static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
 		input->efer01 = vmread(ENC_guest_ia32_efer);
 	}
 	if (!(entry12 & ENTRY_load_ia32_pat)) {
-		field_set_add(fields, F_guest_ia32_pat);
 		input->pat01 = vmread(ENC_guest_ia32_pat);
+		if (!slot->knows_pat02 || input->pat01 != slot->pat02)
+			field_set_add(fields, F_guest_ia32_pat);
 	}
 	if (!(entry12 & ENTRY_load_debug_controls)) {
 		field_set_add(fields, F_guest_dr7);
@@ -191,10 +223,10 @@ static void write_fields(const struct vmcs_slot *slot, struct field_set fields)
  * The fields of vmcs02 to write: what L1 changed with all that depends on it, what never keeps, what L0 changed beside
  * it. Where vmcs02 alone has the newest value it stays, unless L2 inherits another from L1.
  */
-static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
+static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
-	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty, inherited = { { 0 } };
+	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty;
 	u64 eptp02 = nested_eptp02(cpu, slot), link02 = VMCS_NO_POINTER;
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
@@ -212,10 +244,9 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->input.link_pointer02 = link02;
 	field_set_unite(&dirty, &slot->always_dirty);
 	dirty = merge_affected(&dirty);
-	add_inherited(slot, &inherited);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		dirty.word[i] = host_caps.fields.word[i] &
-				((dirty.word[i] & ~slot->vmcs12.stale.word[i]) | inherited.word[i]);
+				((dirty.word[i] & ~slot->vmcs12.stale.word[i]) | inherited->word[i]);
 	return dirty;
 }
 
@@ -229,24 +260,80 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->prepared02 = true;
 }
 
-static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot)
+/* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
+static void write_all(struct vmcs_slot *slot, struct field_set fields)
 {
-	struct field_set fields;
-
-	nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
-	fields = fields_to_write(cpu, slot);
-	if (field_set_intersects(&fields, &merged_fields.set))
-		update_input(cpu, slot, &fields);
-	load_vmcs02(slot);
-	if (UNLIKELY(!slot->prepared02))
-		prepare_vmcs02(cpu, slot);
 	write_fields(slot, fields);
+	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
+		slot->knows_pat02 = false;
 	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER))
 		vmwrite(ENC_vm_instruction_error, field12(slot, F_vm_instruction_error));
 	field_set_clear(&slot->vmcs12.dirty);
-	cpu->nested.entering = true;
-	cpu->level = LEVEL_2;
-	cpu->launch = !slot->launched02;
+}
+
+/*
+ * Does an entry need nothing that can change beside vmcs12's fields and nested_generation? It does with PDPTEs or an MSR
+ * list in memory, or with L1's shadow VMCS for L2.
+ */
+static bool can_settle(const struct vmcs_slot *slot)
+{
+	bool pdptes = !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
+
+	return options.dirty_tracking && options.ept02_cache && !pdptes && !slot->watches_tpr &&
+	       slot->input.link_pointer02 == VMCS_NO_POINTER && !field12(slot, F_vm_entry_msr_load_count);
+}
+
+/* What goes into vmcs02 at every entry while all else is settled, whatever L2 has made of it. */
+static void note_always(struct vmcs_slot *slot)
+{
+	struct field_set fields = slot->always_dirty;
+	enum vmcs_field f;
+
+	slot->always_count = 0;
+	while ((f = field_set_take(&fields)) != VMCS_FIELDS) {
+		struct field_write *write = &slot->always[slot->always_count];
+
+		if (!field_set_has(&host_caps.fields, f))
+			continue;
+		*write = (struct field_write){ vmcs_field[f].encoding, &slot->vmcs12.value[f], 0 };
+		if (vmcs_field[f].use == USE_MERGE) {
+			write->merged = merge_field(&slot->input, f);
+			write->value = &write->merged;
+		}
+		slot->always_count++;
+	}
+}
+
+/* Everything is looked at, and vmcs02 brought up to date. vmcs01 is current. */
+static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
+{
+	u64 generation = nested_generation;
+	bool stays = nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
+	struct field_set fields = fields_to_write(cpu, slot, inherited);
+
+	if (field_set_intersects(&fields, &merged_fields.set))
+		update_input(cpu, slot, &fields);
+	slot->settled = stays && generation == nested_generation && can_settle(slot) ? generation : 0;
+	slot->settled_eptp12 = slot->ept02 ? slot->ept02->eptp12 : 0;
+	load_vmcs02(slot);
+	if (UNLIKELY(!slot->prepared02))
+		prepare_vmcs02(cpu, slot);
+	write_all(slot, fields);
+	note_always(slot);
+}
+
+/*
+ * Is all as it was at the last entry but for fields of vmcs12 that are copied unseen? The checks passed then, and the
+ * merge, the bitmaps, EPT02 and VPID02 are what they would be now.
+ */
+static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
+{
+	const struct ept02 *ept02 = slot->ept02;
+
+	return slot->settled == nested_generation && !field_set_intersects(&slot->vmcs12.dirty, &unsettling) &&
+	       slot->checked_long_mode == long_mode &&
+	       field12(slot, F_guest_activity_state) != ACTIVITY_wait_for_sipi &&
+	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
 }
 
 /*
@@ -281,34 +368,83 @@ void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
 		wish(cpu, WISH_wait);
 }
 
+/* The fields that L1 changed are copied. */
+static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
+{
+	struct field_set *dirty = &slot->vmcs12.dirty;
+
+	if (slot->ept02)
+		slot->ept02->used = ++cpu->nested.ept02.clock;
+	load_vmcs02(slot);
+	for (unsigned i = 0; i < slot->always_count; i++)
+		vmwrite_sure(slot->always[i].encoding, *slot->always[i].value);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		for (u64 word = dirty->word[i] & copied_fields.set.word[i]; word; word &= word - 1) {
+			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
+
+			vmwrite_sure(vmcs_field[f].encoding, field12(slot, f));
+		}
+		dirty->word[i] = 0;
+	}
+	if (UNLIKELY(!field_set_is_empty(inherited)))
+		write_fields(slot, *inherited);
+}
+
+/* The checks, and all that they may find. False if L1 goes on with their answer. */
+static bool enter_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode,
+			       const struct field_set *inherited)
+{
+	struct entry_verdict verdict;
+
+	load_vmcs01(cpu);
+	verdict = check_entry(cpu, slot, long_mode);
+	if (verdict.result == ENTRY_vmfail)
+		nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
+	else if (verdict.result == ENTRY_failure)
+		fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
+	else
+		switch_to_l2(cpu, slot, inherited);
+	return verdict.result == ENTRY_ok;
+}
+
+/* The SDM's "VM Entries", behind the checks that come first of all. */
+static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA, settled;
+	struct field_set inherited = { { 0 } };
+
+	add_inherited(slot, &inherited);
+	nested_direct_collect(slot);
+	settled = is_settled(slot, long_mode);
+	if (LIKELY(settled))
+		switch_to_settled_l2(cpu, slot, &inherited);
+	else if (!enter_unsettled_l2(cpu, slot, long_mode, &inherited))
+		return;
+	cpu->nested.entering = true;
+	cpu->level = LEVEL_2;
+	cpu->launch = !slot->launched02;
+	if (LIKELY(settled))
+		return;
+	if (UNLIKELY(smp_l2_waits()))
+		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
+	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+		try_guest_state(slot);
+}
+
 void nested_enter(struct cpu *cpu, bool launch)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
-	struct entry_verdict verdict;
 
-	if (!slot || slot->shadow) {
+	if (UNLIKELY(!slot || slot->shadow))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
-	} else if (vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss) {
+	else if (UNLIKELY(vmread(ENC_guest_interruptibility_state) & INTERRUPTIBILITY_mov_ss))
 		nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_events_blocked_by_mov_ss);
-	} else if (slot->vmcs12.launched == launch) {
+	else if (UNLIKELY(slot->vmcs12.launched == launch))
 		nested_complete(cpu, VMX_FAIL_VALID,
 				launch ? VMERR_vmlaunch_nonclear_vmcs : VMERR_vmresume_nonlaunched_vmcs);
-	} else {
-		verdict = check_entry(cpu, slot);
-		if (verdict.result == ENTRY_vmfail) {
-			nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
-		} else if (verdict.result == ENTRY_failure) {
-			fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
-		} else {
-			switch_to_l2(cpu, slot);
-			if (UNLIKELY(smp_l2_waits()))
-				nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
-			else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
-				try_guest_state(slot);
-		}
-	}
+	else
+		enter_l2(cpu, slot);
 }
-
 
 bool nested_entry_refused(struct cpu *cpu)
 {

@@ -216,14 +216,11 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 static void violation_of_reach(struct cpu *cpu, const struct ept02_result *result, u64 address20, u64 linear,
 			       u64 qualification)
 {
-	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-
 	if (result->fill == EPT02_VIOLATION12)
-		nested_reflect(cpu, REASON_ept_violation, qualification12(qualification, result->rights12));
+		nested_reflect_access(cpu, REASON_ept_violation, qualification12(qualification, result->rights12),
+				      address20, linear);
 	else
-		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
-	vmcs12_learn(vmcs12, F_guest_physical_address, address20);
-	vmcs12_learn(vmcs12, F_guest_linear_address, linear);
+		nested_reflect_access(cpu, REASON_ept_misconfiguration, 0, address20, linear);
 }
 
 bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10)
@@ -264,6 +261,7 @@ u16 nested_vpid02(struct cpu *cpu, u16 vpid12)
 		return 0;
 	if (cpu->nested.vpid12_of[place] != vpid12) {
 		cpu->nested.vpid12_of[place] = vpid12;
+		nested_generation++;
 		ASSERT(invvpid(INVVPID_single_context, (u16)(VPID02_FIRST + place), 0) == VMX_SUCCEED);
 	}
 	return (u16)(VPID02_FIRST + place);

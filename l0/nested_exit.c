@@ -69,6 +69,8 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 
 	save_guest_state(slot);
 	left = left_by_l2(slot, reason);
+	slot->knows_pat02 = !(field12(slot, F_primary_vm_exit_controls) & EXIT_load_ia32_pat);
+	slot->pat02 = left.pat;
 	if (LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address),
 				  (u32)field12(slot, F_vm_exit_msr_store_count))))
 		switch_to_l1(cpu, slot, &left);
@@ -76,15 +78,21 @@ static void leave_l2(struct cpu *cpu, u32 reason)
 		vmx_abort(cpu, slot, VMX_ABORT_saving_guest_msrs);
 }
 
-void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
+/* The exit information is in vmcs12 but for these two. */
+static void reflect(struct cpu *cpu, u32 reason, u64 qualification)
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
-	read_exit_information(vmcs12);
 	vmcs12_learn(vmcs12, F_exit_reason, reason);
 	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
 	stats_reflected(&cpu->stats);
 	leave_l2(cpu, reason);
+}
+
+void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
+{
+	read_exit_information(&cpu->nested.current->vmcs12);
+	reflect(cpu, reason, qualification);
 }
 
 static void reflect_made_up(struct cpu *cpu, u32 reason, u64 qualification, u64 information)
@@ -97,6 +105,16 @@ static void reflect_made_up(struct cpu *cpu, u32 reason, u64 qualification, u64 
 	vmcs12_learn(vmcs12, F_vm_exit_interruption_information, information);
 	vmcs12_learn(vmcs12, F_idt_vectoring_information, 0);
 	leave_l2(cpu, reason);
+}
+
+void nested_reflect_access(struct cpu *cpu, u32 reason, u64 qualification, u64 address20, u64 linear)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+
+	read_exit_information(vmcs12);
+	vmcs12_learn(vmcs12, F_guest_physical_address, address20);
+	vmcs12_learn(vmcs12, F_guest_linear_address, linear);
+	reflect(cpu, reason, qualification);
 }
 
 void nested_reflect_event(struct cpu *cpu, u64 information)
@@ -117,10 +135,18 @@ void nested_renew_eptp02(struct cpu *cpu)
 		vmwrite(ENC_ept_pointer, slot->input.eptp02 = nested_eptp02(cpu, slot));
 }
 
+/* L0 has put an event into vmcs02 that is not in vmcs12. */
+static void note_injected(struct vmcs12 *vmcs12)
+{
+	field_set_add(&vmcs12->dirty, F_vm_entry_exception_error_code);
+	field_set_add(&vmcs12->dirty, F_vm_entry_instruction_length);
+}
+
 void nested_resume(struct cpu *cpu, u64 qualification)
 {
 	cpu->nested.entering = false;
-	ept_violation_resume(qualification);
+	if (UNLIKELY(ept_violation_resume(qualification)))
+		note_injected(&cpu->nested.current->vmcs12);
 	nested_renew_eptp02(cpu);
 }
 
@@ -225,7 +251,10 @@ static void fault_of_l2(struct cpu *cpu, u64 cr2)
 	bool page_fault = (event.interruption_information & INTR_VECTOR) == VECTOR_PF;
 	const struct owner_bitmaps none = { NULL };
 
-	if (!(event.interruption_information & INTR_VALID) || exit_owner(vmcs12, &event, &none) != OWNER_l1)
+	if (!(event.interruption_information & INTR_VALID))
+		return;
+	note_injected(vmcs12);
+	if (exit_owner(vmcs12, &event, &none) != OWNER_l1)
 		return;
 	stats_reflected(&cpu->stats);
 	vmwrite(ENC_vm_entry_interruption_information, 0);

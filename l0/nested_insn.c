@@ -2,6 +2,7 @@
 #include "guest_memory.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "nested_direct.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -205,6 +206,7 @@ void nested_vmptrld_exit(struct cpu *cpu)
 		fail(cpu, VMERR_vmptrld_incorrect_revision);
 	} else {
 		cpu->nested.current = slot_activate(cpu, pointer, revision & VMCS_REVISION_SHADOW);
+		nested_direct_follow(cpu);
 		succeed(cpu);
 	}
 }
@@ -311,6 +313,8 @@ void nested_vmwrite_exit(struct cpu *cpu)
 	}
 	fetch_if_stale(cpu, encoding);
 	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
+	if (outcome == VMX_SUCCEED)
+		nested_direct_written(cpu, cpu->nested.current, vmcs_field_of_half(encoding));
 	nested_complete(cpu, outcome, number);
 }
 

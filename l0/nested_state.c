@@ -3,10 +3,15 @@
 #include "cpu.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "nested_direct.h"
 #include "options.h"
 #include "string.h"
 
-#define PAGES_PER_SLOT (MERGED_PAGES + 1)
+u64 nested_generation = 1;
+
+/* vmcs02 and direct12 */
+#define PAGES_PER_SLOT (MERGED_PAGES + 2)
+#define SHADOWING_BITMAPS 2
 
 static u64 ept02_table_pages(u64 ram_bytes)
 {
@@ -34,13 +39,14 @@ u64 nested_memory_pages(u64 ram_bytes)
 	if (options.ept02_tables && options.ept02_tables < EPT_TABLES_MIN)
 		l0_refuse("ept02_tables=%u is too few, %u is the least", options.ept02_tables, EPT_TABLES_MIN);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       slots_wanted() * PAGES_PER_SLOT;
+	       slots_wanted() * PAGES_PER_SLOT + SHADOWING_BITMAPS;
 }
 
 static void init_slot(struct vmcs_slot *slot)
 {
 	slot->vmptr12 = VMCS_NO_POINTER;
 	slot->vmcs02 = home_physical(pool_allocate(1));
+	nested_direct_init_slot(slot);
 	for (unsigned i = 0; i < MERGED_PAGES; i++)
 		slot->merged[i] = pool_allocate(1);
 }
@@ -79,6 +85,8 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
+	nested_direct_init(&nested->caps12.fields);
+	nested_enter_init();
 	keep_fields_from_l2(&nested->caps12);
 	nested->features12 = ept_features_of(&nested->caps12);
 	nested->slots = pool_allocate(slot_table_pages());
@@ -104,7 +112,8 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct vmcs12_image image;
 
-	nested_fetch_stale(cpu, slot);
+	nested_direct_collect(slot);
+	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
 	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
@@ -125,6 +134,7 @@ void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 	free_slot(slot);
 	if (cpu->nested.current == slot)
 		cpu->nested.current = NULL;
+	nested_direct_follow(cpu);
 }
 
 /*
@@ -181,7 +191,8 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	if (shadow)
 		header->revision |= (u32)VMCS_REVISION_SHADOW;
 	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
-	slot->launched02 = slot->prepared02 = slot->checked = false;
+	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
+	slot->settled = 0;
 	slot->shadow = shadow;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
@@ -203,6 +214,7 @@ static struct vmcs_slot *activate(struct cpu *cpu, u64 vmptr12, bool shadow, boo
 		renew_vmcs02(slot, shadow);
 		l1_read(vmptr12, &image, sizeof(image));
 		vmcs12_load(&slot->vmcs12, &image);
+		nested_direct_fill(cpu, slot);
 		slot->vmptr12 = vmptr12;
 	}
 	slot->used = ++cpu->nested.clock;
@@ -230,5 +242,6 @@ void nested_vmxoff(struct cpu *cpu)
 		}
 	nested->current = NULL;
 	nested->vmxon = false;
+	nested_direct_follow(cpu);
 	vmcs01_update_cr_masks(cpu);
 }

@@ -151,14 +151,14 @@ u64 l1_cr4(void)
 
 void l1_set_cr0(u64 value)
 {
-	vmwrite(ENC_guest_cr0, value | cr0_required(false));
-	vmwrite(ENC_cr0_read_shadow, value);
+	vmwrite_sure(ENC_guest_cr0, value | cr0_required(false));
+	vmwrite_sure(ENC_cr0_read_shadow, value);
 }
 
 void l1_set_cr4(u64 value)
 {
-	vmwrite(ENC_guest_cr4, value | capability(&host_caps, MSR_IA32_VMX_CR4_FIXED0));
-	vmwrite(ENC_cr4_read_shadow, value);
+	vmwrite_sure(ENC_guest_cr4, value | capability(&host_caps, MSR_IA32_VMX_CR4_FIXED0));
+	vmwrite_sure(ENC_cr4_read_shadow, value);
 }
 
 static void write_segment(enum vmcs_encoding selector, u16 value, u32 access_rights, u32 limit)

@@ -38,13 +38,16 @@ void watch_arm(struct watch *watch, u64 address10)
 	for (unsigned c = 0; c < cpu_count && !known; c++)
 		drop_ept02(cpus[c]);
 	watch->armed = true;
+	nested_generation++;
 }
 
 static void disarm(struct cpu *cpu, struct watch *watch, u64 page)
 {
 	(void)cpu;
-	if (watch->address10 == page)
-		watch->armed = false;
+	if (watch->address10 != page)
+		return;
+	watch->armed = false;
+	nested_generation++;
 }
 
 static void find_armed(struct cpu *cpu, struct watch *watch, u64 found)
@@ -77,6 +80,7 @@ void watch_clear(struct watch *watch)
 	if (watch->armed)
 		watch_written(watch->address10);
 	watch->set = watch->armed = false;
+	nested_generation++;
 }
 
 static void forget(struct cpu *cpu, struct watch *watch, u64 argument)
@@ -84,6 +88,7 @@ static void forget(struct cpu *cpu, struct watch *watch, u64 argument)
 	(void)cpu;
 	(void)argument;
 	watch->armed = false;
+	nested_generation++;
 }
 
 void watch_forget_all(void)

@@ -74,6 +74,15 @@ failed:
 	vmwrite_failed(encoding, value);
 }
 
+/*
+ * The same on the paths that every exit takes, unchecked: SDM "VMWRITE" lets it fail only without a current VMCS or
+ * for a field that the CPU lacks or holds read-only. VMPTRLD is checked, and fields are probed at start.
+ */
+static inline void vmwrite_sure(u64 encoding, u64 value)
+{
+	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "rm"(value) : "cc", "memory");
+}
+
 struct invalidation_descriptor {
 	u64 low;  /* INVEPT: EPTP; INVVPID: VPID in bits 15:0 */
 	u64 high; /* INVEPT: 0; INVVPID: linear address */

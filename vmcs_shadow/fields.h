@@ -129,6 +129,15 @@ static inline bool field_set_intersects(const struct field_set *a, const struct 
 	return false;
 }
 
+static inline bool field_set_is_empty(const struct field_set *set)
+{
+	u64 all = 0;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		all |= set->word[i];
+	return !all;
+}
+
 /* Take the lowest member out of the set; VMCS_FIELDS when it is empty. */
 static inline enum vmcs_field field_set_take(struct field_set *set)
 {

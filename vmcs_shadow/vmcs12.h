@@ -8,6 +8,7 @@ struct vmcs12 {
 	u64 value[VMCS_FIELDS];
 	struct field_set dirty; /* changed since vmcs02 was last written from it */
 	struct field_set stale; /* the newer value is still in vmcs02 alone */
+	struct field_set changed; /* learnt since L1's shadow was last written from it */
 	bool launched;          /* launch state; SDM "The VMCS Region and Launch State" */
 };
 
@@ -19,7 +20,10 @@ static inline u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs_field field)
 /* Store a value that comes from vmcs02 itself, so vmcs02 need not be written. */
 static inline void vmcs12_learn(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
 {
+	if (vmcs12->value[field] == value)
+		return;
 	vmcs12->value[field] = value;
+	field_set_add(&vmcs12->changed, field);
 }
 
 /* Store a value that vmcs02 does not have yet, cut to the field's width. */

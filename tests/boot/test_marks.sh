@@ -9,7 +9,9 @@ MARKS=$root/tests/boot/marks.tsv
 TOLERANCE=1.05
 COUNT=500
 # Two runs, one of which does it COUNT times more often: what is not of it cancels out.
-BENCHES="cpuid rdmsr vmread vmwrite vmptrld vmclear invept invvpid"
+BENCHES="cpuid rdmsr vmptrld vmclear invept invvpid"
+# The fields that these touch exit only without VMCS shadowing.
+FIELD_BENCHES="vmread vmwrite"
 COLD_BENCHES="vmread_cold vmwrite_cold"
 
 # bench TIMES NAME...: L1's own operations, that often each.
@@ -20,7 +22,7 @@ bench() {
 	for bench_name in "$@"; do
 		bench_list=$bench_list${bench_list:+,}$bench_name:$bench_times
 	done
-	run --append "bench=$bench_list" --l2 vmcall --count 1
+	run --append "bench=$bench_list" --l2 vmcall --count 1 --set vmcs_shadowing=$bench_shadowing
 }
 
 # measure NAME COMMAND...: runs it with COUNT and twice that; keeps both tables.
@@ -36,16 +38,28 @@ measure() {
 
 # shellcheck disable=SC2086 # words
 hot_benches() {
+	bench_shadowing=on
 	bench "$1" $BENCHES
 }
 
 # shellcheck disable=SC2086 # words
 cold_benches() {
+	bench_shadowing=on
 	bench "$1" $COLD_BENCHES
+}
+
+# shellcheck disable=SC2086 # words
+field_benches() {
+	bench_shadowing=off
+	bench "$1" $FIELD_BENCHES
 }
 
 payload() {
 	run --l2 "${measure_name%%-*}" --count "$1"
+}
+
+unshadowed_payload() {
+	run --l2 "${measure_name%%-*}" --count "$1" --set vmcs_shadowing=off
 }
 
 eager_payload() {
@@ -66,6 +80,9 @@ figures() {
 	for bench in $BENCHES; do
 		printf 'l1_%s\t%s\n' "$bench" "$(figure benches l1 "$bench" l0)"
 	done
+	for bench in $FIELD_BENCHES; do
+		printf 'l1_%s\t%s\n' "$bench" "$(figure field_benches l1 "$bench" l0)"
+	done
 	for bench in $COLD_BENCHES; do
 		printf 'l1_%s\t%s\n' "$bench" "$(figure cold_benches l1 "${bench%_cold}" l0)"
 	done
@@ -73,6 +90,7 @@ figures() {
 		printf 'l2_%s\t%s\n' "$key" "$(figure "$name" l2 "$reason" "$owner")"
 	done <<END
 cpuid cpuid cpuid l1
+cpuid_unshadowed cpuid-unshadowed cpuid l1
 vmcall vmcall vmcall l1
 io io io_instruction l1
 rdmsr msr rdmsr l1
@@ -116,10 +134,12 @@ all_recorded() {
 }
 
 measure benches hot_benches
+measure field_benches field_benches
 measure cold_benches cold_benches
 for name in cpuid vmcall io msr exception halt memory; do
 	measure $name payload
 done
+measure cpuid-unshadowed unshadowed_payload
 measure memory-eager eager_payload
 
 figures > "$folder/figures"
