@@ -81,7 +81,7 @@ struct nested {
 };
 
 /*
- * Moves on whenever something that an entry depends on beside vmcs12 has changed, for any slot: a watch, a VPID, memory.
+ * Moves on whenever something that an entry depends on beside vmcs12 has changed, for any slot: a watch, a VPID.
  */
 extern u64 nested_generation;
 
@@ -182,8 +182,8 @@ u64 nested_field_operand(const struct cpu *cpu);
 void nested_refuse_field(struct cpu *cpu);
 
 /*
- * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good until
- * nested_generation moves on.
+ * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good
+ * until nested_generation moves on.
  */
 bool nested_bitmaps_refresh(struct vmcs_slot *slot);
 

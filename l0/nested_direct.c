@@ -66,12 +66,13 @@ void nested_direct_init(const struct field_set *fields12)
 
 void nested_direct_init_slot(struct vmcs_slot *slot)
 {
+	u32 revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	struct vmcs_region_header *header;
 
 	if (!options.vmcs_shadowing)
 		return;
 	header = pool_allocate(1);
-	header->revision = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION) | VMCS_REVISION_SHADOW;
+	header->revision = revision | VMCS_REVISION_SHADOW;
 	slot->direct12 = home_physical(header);
 	ASSERT(vmclear(slot->direct12) == VMX_SUCCEED);
 }

@@ -51,6 +51,7 @@ at_depth 0
 cp "$out/console.txt" "$folder/bare.txt"
 ok "one L0: the console of the bare CPU" same_console_at 1
 ok "two L0s: the console of the bare CPU" same_console_at 2
+at_depth 2 --append vmcs_shadowing=off
 ok "two L0s: the lower hands the VMREADs of minivisor to the upper" vmreads_are_reflected
 ok "two L0s, the lower with L1's memory moved" same_console_at 2 --set l1_offset=16
 ok "three L0s: the console of the bare CPU" same_console_at 3

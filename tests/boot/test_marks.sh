@@ -22,7 +22,7 @@ bench() {
 	for bench_name in "$@"; do
 		bench_list=$bench_list${bench_list:+,}$bench_name:$bench_times
 	done
-	run --append "bench=$bench_list" --l2 vmcall --count 1 --set vmcs_shadowing=$bench_shadowing
+	run --append "bench=$bench_list" --l2 vmcall --count 1 --set "vmcs_shadowing=$bench_shadowing"
 }
 
 # measure NAME COMMAND...: runs it with COUNT and twice that; keeps both tables.
