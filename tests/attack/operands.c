@@ -12,6 +12,7 @@ CODE(code_vmwrite, "vmwrite (%rax), %rbx");
 CODE(code_invept, "invept (%rax), %rbx");
 CODE(code_invvpid, "invvpid (%rax), %rbx");
 
+/* gs_base, for the CPU itself may read hotter fields for L1, by VMCS shadowing; it is L0 that is attacked. */
 static const struct {
 	const char *name;
 	const u8 *code;
@@ -20,7 +21,7 @@ static const struct {
 } instructions[] = {
 	{ "vmxon", code_vmxon, true, 0 }, { "vmclear", code_vmclear, true, 0 },
 	{ "vmptrld", code_vmptrld, true, 0 }, { "vmptrst", code_vmptrst, false, 0 },
-	{ "vmread", code_vmread, false, ENC_guest_rip }, { "vmwrite", code_vmwrite, false, ENC_guest_cr3 },
+	{ "vmread", code_vmread, false, ENC_guest_gs_base }, { "vmwrite", code_vmwrite, false, ENC_guest_cr3 },
 	{ "invept_single", code_invept, true, INVEPT_single_context },
 	{ "invept_global", code_invept, true, INVEPT_global },
 	{ "invvpid_address", code_invvpid, true, INVVPID_individual_address },

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Pools as small as may be, L1 moved.
-TINY="--set vmcs02_slots=1 --set ept02_slots=1 --set ept02_tables=64 --set ept01_tables=64 --set ept01_large_pages=off
+TINY="--memory 160 --set vmcs02_slots=1 --set ept02_slots=1 --set ept02_tables=64 --set ept01_tables=64 --set ept01_large_pages=off
 	--set l1_offset=5 --append l1_offset=5"
 
 attack() {
