@@ -15,7 +15,8 @@ part_tests() {
 	fuzz) printf '%s\n' "$root"/tests/fuzz/fuzz_*.c | sed "s,.*/\(.*\)\.c,$BUILD/fuzzers/\1," ;;
 	boot) printf '%s\n' "$root"/tests/boot/test_*.sh ;;
 	xen) printf '%s\n' "$root"/tests/xen/test_*.sh ;;
-	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz and boot, not \"$1\"" ;;
+	linux) printf '%s\n' "$root"/tests/linux/test_*.sh ;;
+	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz, boot, xen and linux, not \"$1\"" ;;
 	esac
 }
 

@@ -15,8 +15,8 @@ LINUX_L1_WORDS="tsc=reliable tsc_early_khz=$((BOCHS_IPS / 1000)) noxsaves"
 
 # linux_l3_modules: kvmrun's options for the payloads of the minivisor.
 linux_l3_modules() {
-	for name in $(printf '%s' "$l3" | tr , ' '); do
-		printf " --module '%s.bin %s count=%s'" "$name" "$name" "$count"
+	for l3_name in $(printf '%s' "$l3" | tr , ' '); do
+		printf " --module '%s.bin count=%s'" "$l3_name" "$count"
 	done
 }
 
@@ -44,7 +44,9 @@ linux_l2_files() {
 	minivisor | turtles)
 		printf '%s\n' "$BUILD/minivisor.elf"
 		[ "$1" = minivisor ] || printf '%s\n' "$BUILD/turtles.elf"
-		printf '%s' "$l3" | tr , '\n' | sed "s,.*,$BUILD/guests/&.bin\\n,"
+		for l3_name in $(printf '%s' "$l3" | tr , ' '); do
+			printf '%s\n' "$BUILD/guests/$l3_name.bin"
+		done
 		;;
 	*) printf '%s\n' "$BUILD/guests/$1.elf" ;;
 	esac
