@@ -1,4 +1,5 @@
 # shellcheck shell=sh
+# shellcheck disable=SC2154 # variables come from lib.sh
 # What the tests of Linux as L1 share; sourced after lib.sh.
 
 # linux [OPTION]...: L1 is Linux; the time limit is for a machine that has much else to do.
