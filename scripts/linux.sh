@@ -11,7 +11,7 @@ linux=$BUILD/linux
 packages=$linux/packages
 KERNEL_PACKAGE="linux-image-cloud-amd64"
 MODULES="arch/x86/crypto/sha256-ssse3 virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-intel"
-L1_APPLETS="cat echo insmod ls mkdir mount printf sh sleep umount"
+L1_APPLETS="cat echo grep insmod ls mkdir mount printf sh sleep umount"
 L2_APPLETS="cat cp cut dd echo find grep gunzip gzip head ls md5sum mkdir mount rev rm sed seq sh sort tail tr true uniq"
 
 # kernel_package: the package that KERNEL_PACKAGE stands for.

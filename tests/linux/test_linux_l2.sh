@@ -33,7 +33,7 @@ price() {
 	echo "# the workload of L2: $bare_ticks instructions under KVM on the bare CPU, $ticks on L0: $percent %"
 }
 
-plan 9
+plan 12
 linux --bare --l2 linux
 ok "under KVM on the bare CPU" status_is 0
 transcript > "$folder/bare.txt"
@@ -55,3 +55,7 @@ linux --l2 linux --l2-cpus 2
 ok "with two virtual CPUs" same_workload
 ok "Linux has found both" has_cpus 2
 ok "KVM counted their exits, too" every_exit_is_kvms
+linux --cpus 2 --l2 linux --l2-cpus 2
+ok "with two CPUs in L1 as well" same_workload
+ok "L1 has found both" grep -q "^L1: Linux .*, CPUs: 2" "$out/console.txt"
+ok "and L2" has_cpus 2
