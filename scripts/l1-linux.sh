@@ -85,6 +85,7 @@ linux_initramfs() {
 # l1_linux: L1's kernel, its command line and its initramfs; the linux-workload is what else is an L2.
 l1_linux() {
 	needs_bios=yes
+	say "Linux boots as L1: 1200 million instructions, half a minute or more, until it says that it is up"
 	l1_file=$BUILD/linux/vmlinuz
 	l1_line="linux $LINUX_WORDS $LINUX_L1_WORDS"
 	if [ "$l1" = linux-workload ]; then
