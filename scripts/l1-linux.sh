@@ -7,9 +7,10 @@ LINUX_L2_MEMORY=256
 BOCHS_IPS=${BOCHS_IPS:-200000000}
 BOCHS_IGNORE_BAD_MSRS=${BOCHS_IGNORE_BAD_MSRS:-1}
 
-# What both kernels are told. No random addresses, so that each run is like the other. No tests of every cipher, which
-# would be a third of the boot. No mitigations of what an emulated CPU does not have.
-LINUX_WORDS="console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests=1"
+# What both kernels are told. No random addresses and no random numbers of the CPU's, which Bochs makes from the time of
+# day, so that each run is like the other. No tests of every cipher, which would be a third of the boot. No mitigations
+# of what an emulated CPU does not have.
+LINUX_WORDS="console=ttyS0 quiet nokaslr clearcpuid=rdrand,rdseed mitigations=off cryptomgr.notests=1"
 # L1 has the machine's clock, whose rate no CPUID tells, and whose XSAVES has sizes that Linux does not believe.
 LINUX_L1_WORDS="tsc=reliable tsc_early_khz=$((BOCHS_IPS / 1000)) noxsaves"
 
