@@ -99,7 +99,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: kvmrun linux
+.PHONY: kvmrun linux check-linux
 .PHONY: attack-image diff-image soak-image soak
 
 all: l0 minivisor guests rom
@@ -350,6 +350,11 @@ check-fuzz:
 
 check-boot:
 	+@scripts/check.sh boot
+
+# Linux and KVM as L1, at length.
+check-linux:
+	@scripts/packages.sh build emulator
+	+@scripts/check.sh linux
 
 # Each fuzz target for so long; a corpus is kept in $(BUILD)/fuzz/corpus/.
 FUZZ_SECONDS ?= 30

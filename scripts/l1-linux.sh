@@ -2,29 +2,37 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # Debian's Linux as L1, with kvmrun and what it is to run as L2. Sourced by run.sh, which has parsed and checked.
 
-LINUX_MEMORY=1024
 LINUX_L2_MEMORY=256
-# A tick of Linux's clock, 4 ms, is a fifth of a million instructions then, and its delays do not last for ever.
-BOCHS_IPS=${BOCHS_IPS:-50000000}
+# Linux's clock ticks 250 times a second: every 800,000 instructions then. A real CPU executes more in that time.
+BOCHS_IPS=${BOCHS_IPS:-200000000}
 BOCHS_IGNORE_BAD_MSRS=${BOCHS_IGNORE_BAD_MSRS:-1}
 
-# What both kernels are told. No random addresses, so that each run is like the other. No tests of every cipher, which
-# would be a third of the boot. No mitigations of what an emulated CPU does not have.
-LINUX_WORDS="console=ttyS0 quiet nokaslr mitigations=off cryptomgr.notests=1"
+# What both kernels are told. No random addresses and no random numbers of the CPU's, which Bochs makes from the time of
+# day, so that each run is like the other. No tests of every cipher, which would be a third of the boot. No mitigations
+# of what an emulated CPU does not have.
+LINUX_WORDS="console=ttyS0 quiet nokaslr clearcpuid=rdrand,rdseed mitigations=off cryptomgr.notests=1"
 # L1 has the machine's clock, whose rate no CPUID tells, and whose XSAVES has sizes that Linux does not believe.
 LINUX_L1_WORDS="tsc=reliable tsc_early_khz=$((BOCHS_IPS / 1000)) noxsaves"
 
-# The line of /l2/run for one L2; payloads report by their exit status.
+# linux_l3_modules: kvmrun's options for the payloads of the minivisor.
+linux_l3_modules() {
+	for l3_name in $(printf '%s' "$l3" | tr , ' '); do
+		printf " --module '%s.bin count=%s'" "$l3_name" "$count"
+	done
+}
+
+# The line of /l2/run for one L2; payloads report by their exit status. Turtles as L2 runs the minivisor, whose
+# payloads are then one level higher.
 linux_l2_line() {
 	printf "kvmrun --cpus %s --prefix '[%s] ' --statistics " "$l2_cpus" "$1"
 	case $1 in
-	linux) printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS" ;;
-	minivisor)
-		printf -- '--vmx'
-		for name in $(printf '%s' "$l3" | tr , ' '); do
-			printf " --module '%s.bin %s count=%s'" "$name" "$name" "$count"
-		done
-		printf ' minivisor.elf\n'
+	linux)
+		printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS"
+		;;
+	minivisor) printf -- '--vmx%s minivisor.elf\n' "$(linux_l3_modules)" ;;
+	turtles)
+		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=instruction\n' \
+			"$(linux_l3_modules)"
 		;;
 	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
 	esac
@@ -34,9 +42,12 @@ linux_l2_line() {
 linux_l2_files() {
 	case $1 in
 	linux) printf '%s\n' "$BUILD/linux/vmlinuz" "$BUILD/linux/l2.cpio" ;;
-	minivisor)
+	minivisor | turtles)
 		printf '%s\n' "$BUILD/minivisor.elf"
-		printf '%s' "$l3" | tr , '\n' | sed "s,.*,$BUILD/guests/&.bin\\n,"
+		[ "$1" = minivisor ] || printf '%s\n' "$BUILD/turtles.elf"
+		for l3_name in $(printf '%s' "$l3" | tr , ' '); do
+			printf '%s\n' "$BUILD/guests/$l3_name.bin"
+		done
 		;;
 	*) printf '%s\n' "$BUILD/guests/$1.elf" ;;
 	esac
@@ -75,6 +86,7 @@ linux_initramfs() {
 # l1_linux: L1's kernel, its command line and its initramfs; the linux-workload is what else is an L2.
 l1_linux() {
 	needs_bios=yes
+	say "Linux boots as L1: 1200 million instructions, half a minute or more, until it says that it is up"
 	l1_file=$BUILD/linux/vmlinuz
 	l1_line="linux $LINUX_WORDS $LINUX_L1_WORDS"
 	if [ "$l1" = linux-workload ]; then

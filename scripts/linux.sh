@@ -1,7 +1,7 @@
 #!/bin/sh
-# linux.sh kernel|l1|l2|archive FOLDER FILE: out of Debian's packages, in build/linux: the kernel with KVM's modules and busybox; the
-# initramfs of the Linux that is L1; that of the Linux that is L2; an archive of a folder, for an initramfs. Nothing is
-# installed, and root is not needed.
+# linux.sh kernel|l1|l2|archive FOLDER FILE: out of Debian's packages, in build/linux: the kernel with KVM's modules and
+# busybox; the initramfs of the Linux that is L1; that of the Linux that is L2; an archive of a folder, for an initramfs.
+# Nothing is installed, and root is not needed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -11,7 +11,7 @@ linux=$BUILD/linux
 packages=$linux/packages
 KERNEL_PACKAGE="linux-image-cloud-amd64"
 MODULES="arch/x86/crypto/sha256-ssse3 virt/lib/irqbypass arch/x86/kvm/kvm arch/x86/kvm/kvm-intel"
-L1_APPLETS="cat echo insmod ls mkdir mount printf sh sleep umount"
+L1_APPLETS="cat echo grep insmod ls mkdir mount printf sh sleep umount"
 L2_APPLETS="cat cp cut dd echo find grep gunzip gzip head ls md5sum mkdir mount rev rm sed seq sh sort tail tr true uniq"
 
 # kernel_package: the package that KERNEL_PACKAGE stands for.
@@ -65,7 +65,6 @@ make_kernel() {
 		take "$work/tree/lib/modules/$release/kernel/$module.ko" "$linux/modules"
 	done
 	take "$work/tree/bin/busybox" "$linux/busybox"
-	printf '%s\n' "$release" > "$linux/release"
 	take "$work/tree/boot/vmlinuz-$release" "$linux/vmlinuz" # the last, for make goes by it
 }
 

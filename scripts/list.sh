@@ -19,12 +19,13 @@ experiments() {
 echo "L1 (--l1)"
 columns 26 <<END
 minivisor${tab}our own small hypervisor, which runs the payloads below
-linux${tab}Debian's Linux with KVM
+linux${tab}Debian's Linux with KVM, which runs the payloads below, minivisor, turtles and Linux as L2
+linux-workload${tab}what is the L2 linux of that, as L1
 xen${tab}Debian's Xen with its dom0 and a PVH domain, see docs/l1.md
 bios${tab}what the machine's BIOS boots from --disk or --cdrom
 FILE${tab}any multiboot 1 image, or a bzImage
 END
-echo "L2 payloads of the minivisor (--l2)"
+echo "L2 payloads of minivisor and linux (--l2)"
 guest_table | columns 26
 echo "CPU models (--cpu)"
 cpu_table | awk -F '\t' -v OFS='\t' '{ print $1, ($2 == "yes" ? "VMX     " : "no VMX  ") $3 (NR == 1 ? " (default)" : "") }' | columns 26

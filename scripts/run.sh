@@ -16,10 +16,10 @@ usage: ./turtles run [OPTION]...
                       image or bzImage (minivisor)
   --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
   --cdrom FILE        the same with a CD image
-  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux and minivisor; on xen one of
-                      domain and linux (domain)
+  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor and turtles; on xen
+                      one of domain and linux (domain)
   --l2-cpus N         how many CPUs an L2 of linux has (1)
-  --l3 NAME[,NAME]... payloads that the minivisor runs as L3 where it is L2 (cpuid)
+  --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
@@ -135,7 +135,10 @@ known_l2() {
 }
 
 check_l2() {
-	[ -z "$l3" ] || [ "$l1,$l2" = linux,minivisor ] || wrong "--l3 names payloads of the minivisor as L2 of linux"
+	case $l1:,$l2, in
+	linux:*,minivisor,* | linux:*,turtles,*) ;;
+	*) [ -z "$l3" ] || wrong "--l3 names payloads of minivisor or turtles as L2 of linux" ;;
+	esac
 	case $l1 in
 	minivisor)
 		l2=${l2:-cpuid}
@@ -143,7 +146,7 @@ check_l2() {
 		;;
 	linux)
 		l2=${l2:-cpuid}
-		known_l2 --l2 "$l2" linux minivisor
+		known_l2 --l2 "$l2" linux minivisor turtles
 		l3=${l3:-cpuid}
 		known_l2 --l3 "$l3"
 		;;
@@ -206,6 +209,14 @@ check() {
 	done
 }
 
+# The packages first, for what is wrong with them is told in one line.
+fetch_linux() {
+	[ -e "$BUILD/linux/vmlinuz" ] || {
+		mkdir -p "$BUILD"
+		flock "$BUILD/.lock" "$root/scripts/linux.sh" kernel
+	}
+}
+
 build() {
 	set -- "$BUILD/mkrom" "$BUILD/rom.bin" "$BUILD/mkdisk" "$BUILD/disk.bin"
 	[ -n "$bare" ] || set -- "$@" "$BUILD/turtles.elf"
@@ -218,6 +229,7 @@ build() {
 		;;
 	xen) set -- "$@" "$l1_file" ;;
 	linux | linux-workload)
+		fetch_linux || exit "$STATUS_FAILURE"
 		linux_targets > "$work/targets"
 		while IFS= read -r target; do
 			set -- "$@" "$target"

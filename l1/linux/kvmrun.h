@@ -22,7 +22,7 @@ extern u64 memory_size;
 #define COMMAND_LINE_SIZE 2048u
 #define GDT_ADDRESS 0x9000u
 #define LOW_MEMORY_END 0x9fc00u
-#define MP_TABLE_ADDRESS 0xf0000u
+#define ACPI_ADDRESS 0xf0000u
 
 /* A file that the guest gets, with its words: an initramfs, or a multiboot module. */
 struct module {
@@ -39,8 +39,10 @@ struct start {
 /* Loads a multiboot 1 image or a bzImage with its command line and modules. */
 struct start image_load(const char *file, const char *command_line, const struct module *modules, unsigned count);
 
-/* The tables by which an operating system without ACPI finds the CPUs and interrupt controllers. */
-void mp_table_write(unsigned cpus);
+/* ACPI's tables, at ACPI_ADDRESS, and the registers that they name, which are among the devices. */
+#define PORT_PM1_EVENT 0x600u /* two of 16 bits: status and enable */
+#define PORT_PM1_CONTROL 0x604u
+void acpi_write(unsigned cpus);
 
 /* What a write to a port asks of the machine. */
 enum device_answer { DEVICE_GO_ON, DEVICE_END };

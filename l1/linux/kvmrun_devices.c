@@ -1,4 +1,4 @@
-/* Devices: COM1 as the console, COM2 as a log, a clock that stands still, and the ports that end a run. */
+/* Devices: COM1 as the console, COM2 as a log, a clock that stands still, the ports that end a run, ACPI's registers. */
 #include "kvmrun.h"
 #include "ports.h"
 #include <errno.h>
@@ -15,6 +15,9 @@
 #define CONSOLE_IRQ 4
 #define LOG_IRQ 3
 #define LINE_SIZE 1024
+/* ACPI specification, "PM1 Control Registers". The mode without ACPI does not exist here. */
+#define PM1_CONTROL_SCI BIT(0)
+#define PM1_CONTROL_SLEEP BIT(13)
 
 /* National Semiconductor PC16550D data sheet, "Registers". */
 enum { DATA = 0, INTERRUPT_ENABLE, INTERRUPT_IDENT, LINE_CONTROL, MODEM_CONTROL, LINE_STATUS, MODEM_STATUS, SCRATCH };
@@ -46,6 +49,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int vm_descriptor;
 static u8 cmos_index;
 static u32 test_counter;
+static u16 pm1_enable, pm1_control;
 static unsigned shutdown_bytes;
 static int status = KVMRUN_FAILURE;
 
@@ -195,6 +199,10 @@ static enum device_answer other_out(u16 port, u32 value)
 	case PORT_CMOS_INDEX: cmos_index = value & 0x7f; break;
 	case PORT_TEST: test_counter = value; break;
 	case PORT_KEYBOARD_COMMAND: return value == KEYBOARD_RESET ? DEVICE_END : DEVICE_GO_ON;
+	case PORT_PM1_EVENT + 2: pm1_enable = (u16)value; break;
+	case PORT_PM1_CONTROL:
+		pm1_control = (u16)value;
+		return value & PM1_CONTROL_SLEEP ? DEVICE_END : DEVICE_GO_ON;
 	case TURTLES_PORT_EXIT:
 		status = value == TURTLES_STATUS_SUCCESS ? KVMRUN_SUCCESS : KVMRUN_FAILURE;
 		return DEVICE_END;
@@ -224,6 +232,9 @@ static u32 other_in(u16 port)
 	switch (port) {
 	case PORT_CMOS_DATA: return cmos_in();
 	case PORT_TEST: return ++test_counter;
+	case PORT_PM1_EVENT: return 0; /* nothing happens */
+	case PORT_PM1_EVENT + 2: return pm1_enable;
+	case PORT_PM1_CONTROL: return pm1_control | PM1_CONTROL_SCI;
 	default: return ~0u;
 	}
 }

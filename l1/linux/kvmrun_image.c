@@ -195,7 +195,7 @@ static void put_e820(struct boot_params *params)
 {
 	const struct boot_e820_entry map[] = {
 		{ 0, LOW_MEMORY_END, MULTIBOOT_RAM },
-		{ MP_TABLE_ADDRESS, MIB(1) - MP_TABLE_ADDRESS, MULTIBOOT_RESERVED },
+		{ ACPI_ADDRESS, MIB(1) - ACPI_ADDRESS, MULTIBOOT_RESERVED },
 		{ MIB(1), memory_size - MIB(1), MULTIBOOT_RAM },
 	};
 

@@ -59,10 +59,14 @@ static void pipe_words(unsigned count)
 {
 	u32 word = PIPE_WORD;
 	int there[2], back[2];
+	pid_t child;
 
 	if (pipe(there) || pipe(back))
 		fail("pipe");
-	if (!fork()) {
+	child = fork();
+	if (child < 0)
+		fail("fork");
+	if (!child) {
 		for (unsigned i = 0; i < count; i++)
 			if (!move(there[0], back[1], &word))
 				_exit(1);
