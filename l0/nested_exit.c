@@ -20,7 +20,7 @@ static void read_exit_information(struct vmcs12 *vmcs12)
 static void read_hot_guest_state(struct vmcs12 *vmcs12)
 {
 #define F(name, encoding, use, hot) \
-	if (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && (HOT_##hot & HOT_R)) \
+	if (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && USE_##use == USE_COPY && (HOT_##hot & HOT_R)) \
 		vmcs12_learn(vmcs12, F_##name, vmread(encoding));
 #include "vmcs_fields.def"
 #undef F

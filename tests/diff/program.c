@@ -299,18 +299,19 @@ static void item_flags(struct writer *w)
 		item_plain(w);
 }
 
-/* Time is not the same on both machines, but the offset's upper bits are. */
+/*
+ * Time is not the same on both machines, but the offset's upper bits are. EAX is cleared twice, for a program may find
+ * itself in another mode than it was made for.
+ */
 static void item_time(struct writer *w)
 {
 	put_bytes(w, one_in(2) ? 0x0f31 : 0x0f01f9);
 	put_bytes(w, 0x31c0);
+	put(w, 0x66, 1);
+	put_bytes(w, 0x31c0);
 	operand32(w);
 	put_bytes(w, 0x81e2);
 	put(w, 0xff000000, 4);
-	if (w->bits == 16) {
-		put(w, 0x66, 1);
-		put_bytes(w, 0x31c0);
-	}
 }
 
 static void item_divide(struct writer *w)
