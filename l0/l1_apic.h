@@ -1,6 +1,6 @@
 /*
  * L1's local APIC, which is the CPU's own. L0 stands in for it where L1 sends INIT, SIPI and NMI, if the switch icr
- * says so: L1's writes to the interrupt command register exit, by EPT01 and the MSR bitmap, and so do those to the other
+ * says so: L1's writes to the interrupt command register exit, by EPT01 and the MSR bitmap, and so do those to other
  * registers of the page, which L0 makes in L1's place.
  */
 #ifndef TURTLES_L1_APIC_H
