@@ -272,8 +272,8 @@ static void write_all(struct vmcs_slot *slot, struct field_set fields)
 }
 
 /*
- * Does an entry need nothing that can change beside vmcs12's fields and nested_generation? It does with PDPTEs or an MSR
- * list in memory, or with L1's shadow VMCS for L2.
+ * Does an entry need nothing that can change beside vmcs12's fields and nested_generation? It does with PDPTEs or MSRs
+ * to load in memory, or with L1's shadow VMCS for L2.
  */
 static bool can_settle(const struct vmcs_slot *slot)
 {
