@@ -1,4 +1,4 @@
-/* vmcs12's hot fields where L1 reaches them without an exit: VMCS shadowing by the CPU. All of it does nothing without. */
+/* The hot fields of vmcs12 where L1 reaches them without an exit: VMCS shadowing by the CPU. Nothing happens without. */
 #ifndef TURTLES_NESTED_DIRECT_H
 #define TURTLES_NESTED_DIRECT_H
 
