@@ -75,7 +75,8 @@ static void plan_exit_state(struct vmcs_slot *slot)
 			field_set_unite(&slot->stale_at_exit, &switched[i].fields.set);
 		else if (entry12 & switched[i].load) /* else L2 inherits it from L1 */
 			field_set_unite(&slot->always_dirty, &switched[i].fields.set);
-	if (!(exit12 & EXIT_save_vmx_preemption_timer_value) &&
+	slot->saves_timer = exit12 & EXIT_save_vmx_preemption_timer_value;
+	if (!slot->saves_timer &&
 	    field12(slot, F_pin_based_controls) & PIN_activate_vmx_preemption_timer) {
 		field_set_remove(&slot->stale_at_exit, F_vmx_preemption_timer_value);
 		field_set_add(&slot->always_dirty, F_vmx_preemption_timer_value);

@@ -17,10 +17,13 @@ static void read_exit_information(struct vmcs12 *vmcs12)
 #undef F
 }
 
-static void read_hot_guest_state(struct vmcs12 *vmcs12)
+static void read_hot_guest_state(struct vmcs_slot *slot)
 {
+	struct vmcs12 *vmcs12 = &slot->vmcs12;
+
 #define F(name, encoding, use, hot) \
-	if (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && USE_##use == USE_COPY && (HOT_##hot & HOT_R)) \
+	if (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST && USE_##use == USE_COPY && (HOT_##hot & HOT_R) && \
+	    (F_##name != F_vmx_preemption_timer_value || slot->saves_timer)) \
 		vmcs12_learn(vmcs12, F_##name, vmread(encoding));
 #include "vmcs_fields.def"
 #undef F
@@ -32,7 +35,7 @@ static void save_guest_state(struct vmcs_slot *slot)
 	struct vmcs12 *vmcs12 = &slot->vmcs12;
 	u64 entry12 = vmcs12_get(vmcs12, F_vm_entry_controls);
 
-	read_hot_guest_state(vmcs12);
+	read_hot_guest_state(slot);
 	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER)) /* by L2's VMREAD and VMWRITE */
 		vmcs12_learn(vmcs12, F_vm_instruction_error, vmread(ENC_vm_instruction_error));
 	vmcs12->stale = slot->stale_at_exit;
