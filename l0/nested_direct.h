@@ -1,4 +1,4 @@
-/* The hot fields of vmcs12 where L1 reaches them without an exit: VMCS shadowing by the CPU. Nothing happens without. */
+/* The hot fields of vmcs12 where L1 reaches them without an exit: VMCS shadowing by the CPU. */
 #ifndef TURTLES_NESTED_DIRECT_H
 #define TURTLES_NESTED_DIRECT_H
 
