@@ -97,7 +97,8 @@ static void print_start(void)
 	print("Turtles L0 %s\n", TURTLES_COMMIT);
 	print("home %lx to %lx (%lu KiB), %lu KiB of it free; EPTP01 %lx\n", home.start, home.end,
 	      (home.end - home.start) >> 10, pool_free_pages() << PAGE_SHIFT >> 10, eptp01);
-	print("pools: EPT01 %lu tables; each of %u CPUs: EPT02 %u tables for %u EPTP12, %u VMCS02\n", ept01_tables(), cpu_count,
+	print("pools: EPT01 %lu tables; each of %u CPUs: EPT02 %u tables for %u EPTP12, %u VMCS02\n",
+	      ept01_tables(), cpu_count,
 	      cpus[0]->nested.ept02_stack.total, options.ept02_slots, cpus[0]->nested.slot_count);
 	print("run\tvmcs01\t0x%lx\n", cpus[0]->vmcs01);
 	options_print();

@@ -24,7 +24,7 @@ void read_fields02(struct vmcs12 *vmcs12, struct field_set fields);
 /* L1 runs next, with vmcs12's host state: the exit information is in vmcs12 already. */
 void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_l2 *left);
 
-/* SDM "VMX Aborts": the exit to L1 cannot be completed. L1's CPU shuts down, which ends the run if it is the only one. */
+/* SDM "VMX Aborts": the exit to L1 cannot be completed. L1's CPU shuts down; if it is the only one, the run ends. */
 COLD void vmx_abort(struct cpu *cpu, struct vmcs_slot *slot, enum vmx_abort indicator);
 
 /* SDM "VM-Entry Failures During or After Loading Guest State": the exit is seen by L1 alone, L2 never ran. */

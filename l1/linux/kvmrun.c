@@ -122,7 +122,8 @@ static void open_kvm(void)
 /* Aligned and asked for in huge pages, as QEMU does: an EPT violation each where there would be 512. */
 static u8 *huge_pages(u64 size)
 {
-	u8 *block = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+	u8 *block = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			 -1,
 			 0);
 
 	if (block == MAP_FAILED)
@@ -373,8 +374,8 @@ static const char usage[] =
 	"  --prefix TEXT      before each line of the guest's console, COM1, on standard output\n"
 	"  --log FILE         where COM2 goes (standard error)\n"
 	"  --statistics       at the end, how often the guest exited and why\n"
-	"Ends with the status that the guest writes to port 0xf4 (0 success, 1 failure), 1 if it ends in another way, 2 for\n"
-	"wrong usage, 124 for the time limit.\n";
+	"Ends with the status that the guest writes to port 0xf4 (0 success, 1 failure), 1 if it ends otherwise, 2\n"
+	"for wrong usage, 124 for the time limit.\n";
 
 static NORETURN void wrong_usage(const char *what, const char *word)
 {

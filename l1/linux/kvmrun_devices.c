@@ -1,4 +1,4 @@
-/* Devices: COM1 as the console, COM2 as a log, a clock that stands still, the ports that end a run, ACPI's registers. */
+/* Devices: COM1 as the console, COM2 as a log, a clock that stands still, ports that end a run, ACPI's registers. */
 #include "kvmrun.h"
 #include "ports.h"
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * A domain of Xen's, of the type "pvh", and as such an L2 whose L1 is Xen: it asks CPUID and Xen itself who they are, many
+ * A domain of Xen's, of the type "pvh", so an L2 whose L1 is Xen: it asks CPUID and Xen itself who they are, many
  * times, writes to and reads all of its memory, and prints what came of it on Xen's debug port, which Xen writes to its
  * log. Then it shuts down. Xen, xen/include/public/arch-x86/hvm/start_info.h and docs/misc/pvh.pandoc.
  */

@@ -156,7 +156,8 @@ static void field(const char *name, u32 encoding)
 	u64 value;
 
 	make_full(encoding);
-	if (is_left_out(encoding) || is_not_offered(encoding) || VMCS_ENCODING_TYPE(encoding) == TYPE_EXIT_INFORMATION ||
+	if (is_left_out(encoding) || is_not_offered(encoding) ||
+	    VMCS_ENCODING_TYPE(encoding) == TYPE_EXIT_INFORMATION ||
 	    vmread_checked(encoding, &value) != VMX_SUCCEED)
 		return;
 	for (unsigned p = 0; p < PLACES_OF_A_KIND; p++)
@@ -172,7 +173,8 @@ static void display_on(void)
 		u16 port;
 		u8 index, value;
 	} registers[] = {
-		{ 0x3c4, 2, 0x0f }, { 0x3c4, 4, 0x06 }, { 0x3ce, 4, 0 }, { 0x3ce, 5, 0 }, { 0x3ce, 6, 0x0c }, { 0x3ce, 8, 0xff },
+		{ 0x3c4, 2, 0x0f }, { 0x3c4, 4, 0x06 }, { 0x3ce, 4, 0 }, { 0x3ce, 5, 0 }, { 0x3ce, 6, 0x0c },
+		{ 0x3ce, 8, 0xff },
 	};
 
 	outb(0x3c3, 1);

@@ -65,7 +65,7 @@ static void apic_base(void)
 }
 
 /*
- * Address line 20, off by each of its switches. SDM "VMXON": A20M is disabled in VMX operation. On the bare machine it is
+ * Address line 20, off by each of its switches. SDM "VMXON": A20M is disabled in VMX operation. Bare it is
  * L1 itself that would be lost.
  */
 static void address_line_20(void)

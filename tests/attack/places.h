@@ -11,7 +11,7 @@ struct place {
 
 /* L0's home, as the memory map shows it to L1. On the bare CPU absent memory stands for it, which it is to L1. */
 extern u64 home_start, home_end;
-/* Where the home really is, for registers that L0 does not translate: the switch l1_offset, told on the command line. */
+/* Where the home really is, for registers that L0 does not translate: l1_offset, told on the command line. */
 u64 home_in_host(void);
 extern bool on_l0;
 

@@ -261,7 +261,8 @@ static void bitmap_bits(void)
 		u32 bit;
 		bool exits;
 	} rows[] = {
-		{ "same", ENC_guest_rip, ENC_guest_rip, true }, { "neighbour", ENC_guest_rip, ENC_guest_rip + 2, false },
+		{ "same", ENC_guest_rip, ENC_guest_rip, true },
+		{ "neighbour", ENC_guest_rip, ENC_guest_rip + 2, false },
 		{ "other_half", ENC_ept_pointer, ENC_ept_pointer | 1, false },
 		{ "high_half", ENC_ept_pointer | 1, ENC_ept_pointer | 1, true },
 		{ "high_half_by_full", ENC_ept_pointer | 1, ENC_ept_pointer, false },
@@ -507,9 +508,11 @@ static void protected_mode(void)
 		u64 encoding;
 	} rows[] = {
 		{ "read.natural", l2_read32, ENC_guest_cr3 }, { "read.64", l2_read32, ENC_tsc_offset },
-		{ "read.high", l2_read32, ENC_tsc_offset | 1 }, { "read.bits_63_32", l2_read32, BIT(40) | ENC_guest_cr3 },
+		{ "read.high", l2_read32, ENC_tsc_offset | 1 },
+		{ "read.bits_63_32", l2_read32, BIT(40) | ENC_guest_cr3 },
 		{ "write.natural", l2_write32, ENC_guest_cr3 }, { "write.64", l2_write32, ENC_tsc_offset },
-		{ "write.high", l2_write32, ENC_tsc_offset | 1 }, { "read_memory.natural", l2_read_memory32, ENC_guest_cr3 },
+		{ "write.high", l2_write32, ENC_tsc_offset | 1 },
+		{ "read_memory.natural", l2_read_memory32, ENC_guest_cr3 },
 		{ "read.bit_15", l2_read32, BIT(15) | ENC_guest_cr3 },
 	};
 

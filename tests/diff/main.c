@@ -79,7 +79,8 @@ static void run_case(u64 seed, u64 number, bool in_full)
 
 void group(void)
 {
-	const u64 seed = command_line_number("seed=", 1), first = command_line_number("first=", 0), count = command_line_number("count=", 100);
+	const u64 seed = command_line_number("seed=", 1), first = command_line_number("first=", 0);
+	const u64 count = command_line_number("count=", 100);
 	const u64 full = command_line_number("full=", NO_CASE);
 
 	vmx_start();

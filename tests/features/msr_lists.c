@@ -23,7 +23,8 @@ static void enter(const char *what)
 	struct exit exit = guest_call(l2_read_lstar, 0);
 
 	tell(what, &exit);
-	print(" L2 read %lx, L1 reads %lx, last stored %lx\n", exit.rax, rdmsr(MSR_IA32_LSTAR), list[ENTRIES - 1].value);
+	print(" L2 read %lx, L1 reads %lx, last stored %lx\n", exit.rax, rdmsr(MSR_IA32_LSTAR),
+	      list[ENTRIES - 1].value);
 }
 
 bool feature(void)

@@ -231,7 +231,7 @@ static bool sipi_to_l2(bool init)
 	ipi(1, IPI_SIPI | SIPI_SEEN);
 	until_done(1);
 	tell_last("SIPI to L2 that waits for it", 1);
-	/* SDM "Saving Non-Register State": the state before the exit. Bochs 2.7 saves the active state, so not compared. */
+	/* SDM "Saving Non-Register State": the state before the exit. Bochs saves the active one: not compared. */
 	return last[1].reason == REASON_startup_ipi && last[1].qualification == SIPI_SEEN &&
 	       (!init || exits[1] == ACTIVITY_wait_for_sipi);
 }

@@ -99,7 +99,8 @@ static u64 reserved(const struct guest *guest, const struct mode *mode, unsigned
 static struct paging_result fault(const struct paging_state *state, u32 error_code, bool write)
 {
 	return (struct paging_result){ .status = PAGING_FAULT,
-				       .error_code = error_code | (write ? 2 : 0) | (state->privilege == PAGING_user ? 4 : 0) };
+				       .error_code = error_code | (write ? 2 : 0) |
+						     (state->privilege == PAGING_user ? 4 : 0) };
 }
 
 /* SDM "Determination of Access Rights" for data accesses. */

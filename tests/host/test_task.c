@@ -79,7 +79,8 @@ static void test_load(void **state)
 
 static void test_descriptor(void **state)
 {
-	struct segment_state flat = descriptor_decode(0x12cf9a345678ffffull), small = descriptor_decode(0x0041e20000000123);
+	struct segment_state flat = descriptor_decode(0x12cf9a345678ffffull);
+	struct segment_state small = descriptor_decode(0x0041e20000000123);
 
 	(void)state;
 	assert_int_equal(flat.base, 0x12345678);

@@ -1,5 +1,5 @@
 /*
- * A disk that a BIOS boots: prints on COM1 what INT 15h answers about memory, by each of its questions, and what INT 12h
+ * A disk that a BIOS boots: prints on COM1 what INT 15h answers about memory, by each question, and what INT 12h
  * does. From a disk the BIOS loads the first sector, which loads the rest; from a CD it loads all.
  */
 #define PORT_EXIT 0xf4

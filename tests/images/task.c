@@ -371,9 +371,11 @@ static void with_ldt(u32 selector)
 
 static void segments(void)
 {
-	static const u32 selectors[] = { 0, RPL3, DATA, DATA | RPL3, 0x8 | IN_LDT, 0x38 | IN_LDT, BEYOND, TSS32, USER_DATA,
+	static const u32 selectors[] = { 0, RPL3, DATA, DATA | RPL3, 0x8 | IN_LDT, 0x38 | IN_LDT, BEYOND,
+					 TSS32, USER_DATA,
 					 USER_DATA | RPL3, CODE, ABSENT_CODE, ABSENT_DATA, READ_ONLY, CONFORMING,
-					 CONFORMING | RPL3, EXECUTE_ONLY, USER_CODE, USER_CODE | RPL3, USER_CONFORMING };
+					 CONFORMING | RPL3, EXECUTE_ONLY, USER_CODE, USER_CODE | RPL3,
+					 USER_CONFORMING };
 	static const u32 ldts[] = { 0, LDT | RPL3, LDT | IN_LDT, BEYOND, ABSENT_LDT, DATA, TSS32 };
 	static const u32 which[] = { SS, DS, GS, CS };
 	static const char *const names[] = { "SS", "DS", "GS", "CS" };

@@ -1,4 +1,4 @@
-/* The other CPUs of a feature image: brought up by INIT and SIPI, and given work. APIC IDs count from 0, the boot CPU's. */
+/* The other CPUs of a feature image: brought up by INIT and SIPI, and given work. APIC IDs count from 0. */
 #ifndef CONFORM_CPUS_H
 #define CONFORM_CPUS_H
 
