@@ -44,7 +44,6 @@ struct vmcs_slot {
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
-	bool watches_tpr; /* tpr_threshold is checked against memory at every entry */
 	bool saves_timer; /* an exit saves the preemption timer, else vmcs12 keeps its value */
 	u64 settled;      /* nested_generation as of the last entry; 0 if the next must look at everything again */
 	u64 settled_eptp12; /* the key that ept02 had then */

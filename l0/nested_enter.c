@@ -149,7 +149,6 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
 		plan_exit_state(slot);
-		slot->watches_tpr = uses_tpr_threshold(slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
@@ -280,7 +279,7 @@ static bool can_settle(const struct vmcs_slot *slot)
 {
 	bool pdptes = !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr4) & CR4_PAE;
 
-	return options.dirty_tracking && options.ept02_cache && !pdptes && !slot->watches_tpr &&
+	return options.dirty_tracking && options.ept02_cache && !pdptes &&
 	       slot->input.link_pointer02 == VMCS_NO_POINTER && !field12(slot, F_vm_entry_msr_load_count);
 }
 
@@ -325,7 +324,8 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 
 /*
  * Is all as it was at the last entry but for fields of vmcs12 that are copied unseen? The checks passed then, and the
- * merge, the bitmaps, EPT02 and VPID02 are what they would be now.
+ * merge, the bitmaps, EPT02 and VPID02 are what they would be now. What L1 may have written over the virtual TPR since,
+ * the CPU checks: nested_entry_refused().
  */
 static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 {
