@@ -388,7 +388,7 @@ static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const 
 		dirty->word[i] = 0;
 	}
 	if (UNLIKELY(!field_set_is_empty(inherited)))
-		write_fields(slot, *inherited);
+		write_all(slot, *inherited);
 }
 
 /* The checks, and all that they may find. False if L1 goes on with their answer. */

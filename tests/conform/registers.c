@@ -297,9 +297,50 @@ static void tpr_read(void)
 	case_end();
 }
 
+L2_CODE(l2_read_pat, "mov $0x277, %ecx\nrdmsr");
+#define OTHER_PAT 0x7040600070606ull
+static u8 no_msr_exits[PAGE_SIZE] __attribute__((aligned(4096)));
+
+static struct l2_exit enter_reading_pat(u64 rflags)
+{
+	vmwrite(ENC_guest_rip, (u64)l2_read_pat);
+	vmwrite(ENC_guest_rflags, rflags);
+	return l2_enter();
+}
+
+/*
+ * SDM "VM-Entry Controls": without "load IA32_PAT" L2 has the PAT that L1 has, here after an entry that failed with
+ * another one.
+ */
+static void inherited_pat(void)
+{
+	const u64 pat = rdmsr(MSR_IA32_PAT);
+	struct l2_exit exit;
+
+	case_begin("pat.inherited_after_failure");
+	vmcs_make(l2_read_pat);
+	controls_clear(ENTRY_CTLS, ENTRY_load_ia32_pat);
+	controls_clear(EXIT_CTLS, EXIT_load_ia32_pat | EXIT_save_ia32_pat);
+	controls_set(PROC_CTLS, PROC_use_msr_bitmaps);
+	vmwrite(ENC_address_of_msr_bitmaps, (u64)no_msr_exits);
+	for (unsigned i = 0; i < 3; i++)
+		enter_reading_pat(RFLAGS_ONE);
+	wrmsr(MSR_IA32_PAT, OTHER_PAT);
+	exit = enter_reading_pat(0);
+	expect_entry_failure(&exit, REASON_entry_failure_guest_state, 0);
+	wrmsr(MSR_IA32_PAT, pat);
+	exit = enter_reading_pat(RFLAGS_ONE);
+	expect_exit(&exit, REASON_vmcall);
+	if (l2.gpr[RAX] != (u32)pat || OTHER_PAT == pat)
+		wrong("L2 must read L1's PAT");
+	observe("rax=%lx", l2.gpr[RAX]);
+	case_end();
+}
+
 void group(void)
 {
 	vmx_start();
+	inherited_pat();
 	masks();
 	clts_clears();
 	other_registers();
