@@ -17,13 +17,13 @@ BEGIN { printf "%-38s %6s %6s %8s %9s %6s %7s\n", "file", "lines", "hit", "", "b
 	gsub(/'/, "", file)
 	wanted = file ~ /^(l0|vmcs_shadow|ept_merge)\/.*\.c$/
 }
-wanted && /^Lines executed/ {
+wanted && /^Lines executed/ && !(file in lines) {
 	numbers($0)
 	lines[file] = number[2]
 	lines_hit[file] = hits(number[1], number[2])
 	order[++files] = file
 }
-wanted && /^Taken at least once/ {
+wanted && /^Taken at least once/ && !(file in branches) {
 	numbers($0)
 	branches[file] = number[2]
 	branches_hit[file] = hits(number[1], number[2])
