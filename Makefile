@@ -370,7 +370,7 @@ l0-coverage:
 	@scripts/packages.sh build emulator check coverage
 	+@scripts/l0-coverage.sh
 
-# Ten million exits: 15 minutes on an idle machine.
+# Ten million exits: 16 minutes of a CPU.
 soak: l0 rom soak-image
 	@scripts/packages.sh build emulator
 	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
