@@ -14,9 +14,9 @@ workload_ticks() {
 		awk '$1 == "ticks:" && $2 == "boot" { start = $3 } $1 == "ticks:" && $2 == "end" { print $3 - start }'
 }
 
-# workload: what L2 says of itself, wherever it runs.
+# workload: what L2 says of itself, wherever it runs; whose the verdict is depends on that.
 workload() {
-	transcript | grep -v '^L[12]: '
+	transcript | grep -v -e '^L[12]: ' -e '^turtles-verdict: '
 }
 
 same_workload() {
@@ -37,7 +37,7 @@ plan 12
 linux --bare --l2 linux
 ok "under KVM on the bare CPU" status_is 0
 transcript > "$folder/bare.txt"
-grep -v '^L[12]: ' "$folder/bare.txt" > "$folder/bare_workload.txt"
+grep -v -e '^L[12]: ' -e '^turtles-verdict: ' "$folder/bare.txt" > "$folder/bare_workload.txt"
 bare_ticks=$(workload_ticks)
 linux --l2 linux
 ticks=$(workload_ticks)
@@ -46,10 +46,8 @@ ok "KVM counted the exits that L0 handed to it" every_exit_is_kvms
 price
 ok "nesting costs the workload at most $NESTING_PERCENT_MOST %" [ $percent -le $((100 + NESTING_PERCENT_MOST)) ]
 run --l1 linux-workload --bare --timeout 1500
-sed -i 's/^turtles-verdict: success$/&\n&/' "$out/console.txt" # L1's verdict, which there is none of
 ok "the same workload as L1 on the bare CPU" same_workload
 run --l1 linux-workload --timeout 1500
-sed -i 's/^turtles-verdict: success$/&\n&/' "$out/console.txt"
 ok "and as L1 on L0" same_workload
 linux --l2 linux --l2-cpus 2
 ok "with two virtual CPUs" same_workload
