@@ -17,6 +17,7 @@ static u64 *vmread_bitmap01, *vmwrite_bitmap01;
 #define IS_GUEST(encoding) (VMCS_ENCODING_TYPE(encoding) == TYPE_GUEST)
 #define IS_READ(encoding, hot) (HOT_##hot != HOT_N && (!IS_GUEST(encoding) || (HOT_##hot & HOT_R)))
 #define IS_WRITTEN(encoding, hot) (IS_READ(encoding, hot) && (HOT_##hot & HOT_W))
+
 static const union field_bits shadowed = { .has = {
 #define F(name, encoding, use, hot) .name = IS_READ(encoding, hot),
 #include "vmcs_fields.def"
@@ -51,10 +52,23 @@ static void make_bitmaps(const struct field_set *fields12)
 #undef F
 }
 
+/* L1's writes are looked for by VMREAD, which must know each field that L1 may write. */
+static bool cpu_has_written_fields(void)
+{
+	bool has = true;
+
+#define F(name, encoding, use, hot) \
+	if (IS_WRITTEN(encoding, hot)) \
+		has &= field_set_has(&host_caps.fields, F_##name);
+#include "vmcs_fields.def"
+#undef F
+	return has;
+}
+
 void nested_direct_init(const struct field_set *fields12)
 {
 	if (!(controls_allowed(&host_caps, CONTROLS_proc2) & PROC2_vmcs_shadowing) ||
-	    !(capability(&host_caps, MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ANY))
+	    !(capability(&host_caps, MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ANY) || !cpu_has_written_fields())
 		options.vmcs_shadowing = 0;
 	if (!options.vmcs_shadowing)
 		return;
