@@ -1,7 +1,7 @@
 /*
  * The other CPU: started by a SIPI at AP_PAGE, it enters flat 32-bit code and changes words of memory, over and over,
- * as a list says, until it is told to stop. Between two rounds it waits for a time that it draws: in step with the first
- * CPU, it would show that one the same bits each time. It runs as a copy at AP_PAGE.
+ * as a list says, until it is told to stop. Between two rounds it waits for a time that it draws: in step with the
+ * first CPU, it would show that one the same bits each time. It runs as a copy at AP_PAGE.
  */
 #include "tests/attack/ap.h"
 
