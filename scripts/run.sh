@@ -5,11 +5,15 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
+MACHINES="bochs qemu libvirt"
+
 usage() {
 	cat <<'END'
 usage: ./turtles run [OPTION]...
-  --machine bochs     the kind of machine
-  --cpu MODEL         its CPU model (corei7_skylake_x)
+  --machine KIND      bochs (emulated, counts instructions), qemu, libvirt (measure cycles) (bochs)
+  --accel kvm|tcg     with qemu and libvirt: the host's VMX, or none at all, to see L0 refuse (kvm)
+  --connect URI       with libvirt: whose domain it is to be (qemu:///session)
+  --cpu MODEL         its CPU model (bochs: corei7_skylake_x; qemu and libvirt: host)
   --cpus N            how many CPUs (1)
   --memory MB         its memory (64; with Linux or Xen 1024)
   --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), xen (Debian's), bios (what that boots), or any multiboot 1
@@ -75,7 +79,7 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device=''
+	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -83,8 +87,8 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | --l2-cpus | --l3 | --count | \
-			--module | --append | --set | --timeout | --out)
+		--machine | --accel | --connect | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | --l2-cpus | --l3 | \
+			--count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -98,6 +102,8 @@ parse() {
 parse_value() {
 	case $1 in
 	--machine) machine=$2 ;;
+	--accel) accel=$2 ;;
+	--connect) connect=$2 ;;
 	--cpu) cpu=$2 ;;
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
@@ -188,11 +194,8 @@ l1_defaults() {
 
 check() {
 	l1_defaults
-	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
 	[ -e "$root/scripts/machine-$machine.sh" ] ||
-		wrong "the machine kind \"$machine\" is not supported; there is: bochs"
-	cpu_table | cut -f 1 | grep -qx -e "$cpu" ||
-		wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
+		wrong "the machine kind \"$machine\" is not supported; there are: $MACHINES"
 	number_of_at_least --cpus "$cpus" 1
 	number_of_at_least --memory "$memory" 4
 	number_of_at_least --count "$count" 1
@@ -207,6 +210,22 @@ check() {
 	printf '%s' "$modules" | while IFS= read -r module; do
 		check_file --module "${module%% *}"
 	done
+	check_machine
+}
+
+# The kind of machine, after the L1, whose needs it is told.
+check_machine() {
+	[ "$machine" != bochs ] || [ -z "$accel" ] || wrong "--accel is for --machine qemu and libvirt"
+	[ "$machine" = libvirt ] || [ -z "$connect" ] || wrong "--connect is for --machine libvirt"
+	case $l1 in
+	linux | linux-workload)
+		# shellcheck source=scripts/l1-linux.sh
+		. "$root/scripts/l1-linux.sh"
+		;;
+	esac
+	# shellcheck source=scripts/machine-bochs.sh
+	. "$root/scripts/machine-$machine.sh"
+	machine_usage
 }
 
 # The packages first, for what is wrong with them is told in one line.
@@ -357,14 +376,6 @@ judge() {
 main() {
 	parse "$@"
 	check
-	case $l1 in
-	linux | linux-workload)
-		# shellcheck source=scripts/l1-linux.sh
-		. "$root/scripts/l1-linux.sh"
-		;;
-	esac
-	# shellcheck source=scripts/machine-bochs.sh
-	. "$root/scripts/machine-$machine.sh"
 	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP
