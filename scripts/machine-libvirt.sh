@@ -6,6 +6,8 @@
 
 # shellcheck source=scripts/qemu-guest.sh
 . "$root/scripts/qemu-guest.sh"
+# shellcheck source=scripts/kvm-perf.sh
+. "$root/scripts/kvm-perf.sh"
 
 # Where the images of a domain go whose host cannot read them here.
 LIBVIRT_POOL=${LIBVIRT_POOL:-default}
@@ -37,6 +39,7 @@ machine_check() {
 	libvirt_capabilities=$(libvirt capabilities 2>&1) ||
 		die "$STATUS_FAILURE" "libvirt does not answer at $connect: $(printf '%s\n' "$libvirt_capabilities" | tail -n 1)"
 	[ "$accel" != kvm ] || libvirt_check_kvm
+	[ -z "$perf" ] || kvm_perf_check
 }
 
 machine_version() {
@@ -113,7 +116,7 @@ libvirt_create() {
 	exec 5<> "$work/virsh"
 	virsh -c "$connect" <&5 > "$work/virsh.txt" 2> "$out/machine.log" &
 	emulator=$!
-	printf 'create %s --paused --autodestroy\n' "$work/domain.xml" >&5
+	printf 'create %s --paused --autodestroy\n' "$out/domain.xml" >&5
 	for libvirt_try in $(seq $((LIBVIRT_PATIENCE * 5))); do
 		[ ! -s "$out/machine.log" ] || return
 		! grep -q "created from" "$work/virsh.txt" || return 0
@@ -151,6 +154,7 @@ libvirt_start() {
 		! libvirt_is_attached serial0 $reader || ! libvirt_is_attached serial1 $log_reader || break
 		sleep 0.2
 	done
+	[ -z "$perf" ] || kvm_perf_start "$(pgrep -o -f "guest=$domain,")"
 	libvirt resume "$domain" > "$work/resume.txt" 2>> "$out/machine.log"
 }
 
@@ -184,7 +188,7 @@ libvirt_follow() {
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
 machine_run() {
 	: > "$out/machine.log"
-	libvirt_xml > "$work/domain.xml"
+	libvirt_xml > "$out/domain.xml"
 	if ! libvirt_create; then
 		machine_status=1
 		return
@@ -196,13 +200,14 @@ machine_run() {
 		libvirt qemu-monitor-command "$domain" --hmp 'info registers -a' > "$work/monitor.txt" 2>> "$out/machine.log" || :
 	libvirt_show
 	libvirt_text serial1 > "$out/l0.txt"
+	[ -z "$perf" ] || kvm_perf_stop
 	machine_stop
 }
 
 # Ends what machine_run left running if it was interrupted; the volumes of the run are gone then too.
 machine_stop() {
 	[ -z "${emulator-}" ] || libvirt destroy "$domain" > "$work/destroy.txt" 2>&1 || :
-	for machine_child in ${emulator-} ${reader-} ${log_reader-}; do
+	for machine_child in ${recorder-} ${emulator-} ${reader-} ${log_reader-}; do
 		kill "$machine_child" 2> "$work/kill.txt" || :
 		wait "$machine_child" 2> "$work/kill.txt" || :
 	done

@@ -5,6 +5,8 @@
 
 # shellcheck source=scripts/qemu-guest.sh
 . "$root/scripts/qemu-guest.sh"
+# shellcheck source=scripts/kvm-perf.sh
+. "$root/scripts/kvm-perf.sh"
 
 QEMU=${QEMU:-qemu-system-x86_64}
 # From the end of the clock to a killing, in seconds: the monitor has to tell where the CPUs stand.
@@ -14,6 +16,7 @@ machine_check() {
 	command -v "$QEMU" > /dev/null ||
 		die "$STATUS_FAILURE" "no $QEMU on this machine; ./turtles doctor tells what to install"
 	[ "$accel" != kvm ] || kvm_host_check
+	[ -z "$perf" ] || kvm_perf_check
 }
 
 machine_version() {
@@ -62,11 +65,13 @@ machine_run() {
 	reader=$!
 	exec 3> "$work/console" 5<> "$work/monitor"
 	# shellcheck disable=SC2086 # $qemu_drives is several words
-	"$QEMU" -nodefaults -no-user-config -no-reboot -display none -machine pc,accel="$accel" -cpu "$(qemu_cpu)" \
+	"$QEMU" -nodefaults -no-user-config -no-reboot -S -display none -machine pc,accel="$accel" -cpu "$(qemu_cpu)" \
 		-smp "$cpus" -m "$memory" -serial file:"$work/console" -serial file:"$out/l0.txt" -monitor stdio \
 		-device isa-debug-exit,iobase=0xf4,iosize=1 $qemu_drives \
 		<&5 > "$work/monitor.txt" 2> "$out/machine.log" 3>&- &
 	emulator=$!
+	[ -z "$perf" ] || kvm_perf_start $emulator
+	echo cont >&5
 	timeout "$timeout" tail -s 0.1 --pid=$emulator -f /dev/null 3>&- &
 	clock=$!
 	clock_status=0
@@ -76,6 +81,7 @@ machine_run() {
 	machine_status=0
 	wait $emulator 2> "$work/wait.txt" || machine_status=$?
 	emulator=
+	[ -z "$perf" ] || kvm_perf_stop
 	exec 3>&- 5>&-
 	wait $reader || :
 	reader=
@@ -84,7 +90,7 @@ machine_run() {
 
 # Ends what machine_run left running if it was interrupted.
 machine_stop() {
-	for machine_child in ${clock-} ${emulator-} ${reader-}; do
+	for machine_child in ${clock-} ${recorder-} ${emulator-} ${reader-}; do
 		kill "$machine_child" 2> "$work/killed" || :
 		wait "$machine_child" || :
 	done
