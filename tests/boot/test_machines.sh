@@ -120,11 +120,11 @@ refused_on_uefi() {
 	grep -q "$REFUSAL" "$folder/uefi.txt"
 }
 
-# A PC whose serial port arrives here: QEMU's, by a terminal of its own.
+# A PC whose serial port arrives here: QEMU's, by a terminal of its own. Ours halt at the end, and it stays.
 serial_is_read() {
 	mkfifo "$folder/monitor"
 	timeout 60 qemu-system-x86_64 -S -accel tcg -cpu max -m 64 -display none -nodefaults -no-reboot -serial pty \
-		-cdrom "$1" -device isa-debug-exit,iobase=0xf4,iosize=1 -monitor stdio \
+		-cdrom "$1" -monitor stdio \
 		< "$folder/monitor" > "$folder/monitor.txt" 2>&1 &
 	exec 7> "$folder/monitor"
 	wait_for grep -q redirected "$folder/monitor.txt"
@@ -136,6 +136,7 @@ serial_is_read() {
 	} &
 	: > "$folder/stderr"
 	run --machine metal --bare --l1 "$images/hello.elf" --serial "$terminal" --timeout 30
+	echo quit >&7
 	exec 7>&-
 	wait
 	status_is 0 && has_lines 'hello from a multiboot image'
