@@ -99,7 +99,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: kvmrun linux check-linux
+.PHONY: kvmrun linux check-linux image
 .PHONY: attack-image diff-image soak-image soak
 
 all: l0 minivisor guests rom
@@ -334,7 +334,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check
+	@scripts/packages.sh build emulator check machines
 	+@scripts/check.sh gates host fuzz boot
 
 conform:
@@ -374,6 +374,12 @@ l0-coverage:
 soak: l0 rom soak-image
 	@scripts/packages.sh build emulator
 	+@SOAK_EXITS=10000000 SOAK_SECONDS=7200 tests/boot/test_soak.sh
+
+# An ISO for a PC or a USB stick, with what `./turtles run` would boot: make image ARGS='--l1 linux --set vpid02=off'.
+ARGS ?=
+image:
+	@scripts/packages.sh build emulator machines
+	+@./turtles run --machine metal --out $(BUILD)/image $(ARGS)
 
 check-xen:
 	@scripts/packages.sh build emulator xen

@@ -111,6 +111,8 @@ NORETURN COLD void exit_unexpected(struct cpu *cpu, const char *why);
 NORETURN void l0_stop(u8 status);
 /* L0 itself has failed: say why, dump, stop with failure. */
 NORETURN COLD void l0_panic(const char *format, ...) PRINTF_LIKE(1, 2);
+/* Bring up the serial port that the switch `log` names: at first the default one, then what the command line said. */
+void log_init(void);
 /* L0 cannot start: one clear line on L1's console and the log, and failure. */
 NORETURN COLD void l0_refuse(const char *format, ...) PRINTF_LIKE(1, 2);
 

@@ -39,7 +39,7 @@ static bool is_kept(u16 port)
 {
 	return port == TURTLES_PORT_EXIT || port == TURTLES_PORT_SHUTDOWN ||
 	       (port == TURTLES_PORT_CHECK && options.self_check) ||
-	       (port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
+	       (options.log == LOG_com2 && port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
 }
 
 #define SYSTEM_CONTROL_A20 BIT(1)

@@ -42,7 +42,7 @@ void bitmaps01_init(void)
 		}
 	if (icr_intercepted)
 		msr_bitmap_trap(msr_bitmap01, APIC_MSR(APIC_ICR_LOW), true);
-	for (u16 port = 0; port < PORTS_PER_UART; port++)
+	for (u16 port = 0; options.log == LOG_com2 && port < PORTS_PER_UART; port++)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, (u16)(PORT_COM2 + port));
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_EXIT);
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_SHUTDOWN);

@@ -7,7 +7,6 @@
 #include "payload.h"
 #include "print.h"
 #include "self_check.h"
-#include "serial.h"
 #include "smp.h"
 #include "string.h"
 #include "test_fault.h"
@@ -108,11 +107,11 @@ void l0_main(u32 magic, u32 info)
 {
 	struct cpu *cpu;
 
-	serial_init(PORT_COM2);
-	print_to_port(PORT_COM2);
+	log_init();
 	cpu_tables_init(0); /* from here on L0 can tell its own faults */
 	boot_info_copy(&boot, magic, info);
 	options_parse(boot.command_line);
+	log_init();
 	probe_capabilities();
 	memory_init(&boot, memory_wanted());
 

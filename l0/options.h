@@ -13,6 +13,7 @@ struct options {
 
 enum { L1_module, L1_disk, L1_cdrom };
 enum { ICR_SWITCH_auto, ICR_SWITCH_intercept, ICR_SWITCH_pass };
+enum { LOG_com2, LOG_com1 };
 enum { TICK_cycle, TICK_instruction };
 enum { TEST_FAULT_none, TEST_FAULT_ud, TEST_FAULT_stack, TEST_FAULT_exit };
 

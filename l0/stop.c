@@ -37,6 +37,17 @@ void l0_panic(const char *format, ...)
 	l0_stop(TURTLES_STATUS_FAILURE);
 }
 
+static u16 log_port(void)
+{
+	return options.log == LOG_com1 ? PORT_COM1 : PORT_COM2;
+}
+
+void log_init(void)
+{
+	serial_init(log_port());
+	print_to_port(log_port());
+}
+
 /* On L1's console too: the person who started the machine looks there. */
 void l0_refuse(const char *format, ...)
 {
@@ -52,7 +63,7 @@ void l0_refuse(const char *format, ...)
 		va_end(args);
 		print("\n");
 	}
-	print_to_port(PORT_COM2);
+	print_to_port(log_port());
 	l0_stop(TURTLES_STATUS_FAILURE);
 }
 

@@ -11,8 +11,11 @@ BOCHS_IGNORE_BAD_MSRS=${BOCHS_IGNORE_BAD_MSRS:-1}
 # day, so that each run is like the other. No tests of every cipher, which would be a third of the boot. No mitigations
 # of what an emulated CPU does not have.
 LINUX_WORDS="console=ttyS0 quiet nokaslr clearcpuid=rdrand,rdseed mitigations=off cryptomgr.notests=1"
-# L1 has the machine's clock, whose rate no CPUID tells, and whose XSAVES has sizes that Linux does not believe.
-LINUX_L1_WORDS="tsc=reliable tsc_early_khz=$((BOCHS_IPS / 1000)) noxsaves"
+# L1 has the machine's clock; of the emulated one no CPUID tells the rate, and its XSAVES has sizes that Linux does not
+# believe.
+linux_l1_words() {
+	[ "$machine" != bochs ] || printf 'tsc=reliable tsc_early_khz=%s noxsaves' $((BOCHS_IPS / 1000))
+}
 
 # linux_l3_modules: kvmrun's options for the payloads of the minivisor.
 linux_l3_modules() {
@@ -31,8 +34,8 @@ linux_l2_line() {
 		;;
 	minivisor) printf -- '--vmx%s minivisor.elf\n' "$(linux_l3_modules)" ;;
 	turtles)
-		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=instruction\n' \
-			"$(linux_l3_modules)"
+		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
+			"$(linux_l3_modules)" "${machine_unit%s}"
 		;;
 	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
 	esac
@@ -88,7 +91,7 @@ l1_linux() {
 	needs_bios=yes
 	say "Linux boots as L1: 1200 million instructions, half a minute or more, until it says that it is up"
 	l1_file=$BUILD/linux/vmlinuz
-	l1_line="linux $LINUX_WORDS $LINUX_L1_WORDS"
+	l1_line="linux $LINUX_WORDS $(linux_l1_words)"
 	if [ "$l1" = linux-workload ]; then
 		own_modules="$BUILD/linux/l2.cpio${tab}initramfs$newline"
 	else

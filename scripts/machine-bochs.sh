@@ -3,6 +3,9 @@
 # The machine kind "bochs": Debian's emulator with a VMX CPU. Sourced; see run.sh for what it is given:
 # $out $work $cpu $cpus $memory $timeout $bare. It leaves console.txt, l0.txt and machine.log in $out.
 
+# shellcheck source=scripts/boot-image.sh
+. "$root/scripts/boot-image.sh"
+
 BOCHS=${BOCHS:-bochs}
 BOCHS_SHARE=${BOCHS_SHARE:-/usr/share/bochs}
 BOCHS_MEMORY_MAX=2048
@@ -14,13 +17,21 @@ BOCHS_GRACE=5
 BOCHS_CYLINDER=$((16 * 63 * 512))
 
 machine_options="tick=instruction cpus=$cpus"
+# What the TSC counts, and so every figure.
+machine_unit=instructions
+
+machine_usage() {
+	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
+	cpu_table | cut -f 1 | grep -qx -e "$cpu" ||
+		wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
+	[ "$memory" -le $BOCHS_MEMORY_MAX ] ||
+		die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
+	[ "$cpus" -le 8 ] || die "$STATUS_USAGE" "--cpus $cpus: 8 is the most that Bochs gives a guest here"
+}
 
 machine_check() {
 	command -v "$BOCHS" > /dev/null ||
 		die "$STATUS_FAILURE" "no $BOCHS on this machine; ./turtles doctor tells what to install"
-	[ "$memory" -le $BOCHS_MEMORY_MAX ] ||
-		die "$STATUS_USAGE" "--memory $memory: $BOCHS_MEMORY_MAX MiB is the most that Bochs gives a guest"
-	[ "$cpus" -le 8 ] || die "$STATUS_USAGE" "--cpus $cpus: 8 is the most that Bochs gives a guest here"
 }
 
 machine_version() {
@@ -32,8 +43,7 @@ machine_version() {
 machine_image() {
 	if [ -n "${needs_bios-}" ] || is_linux "$1"; then
 		boot=disk
-		"$BUILD/mkdisk" "$work/disk.img" "$BUILD/disk.bin" "$@" 2> "$work/mkdisk.txt" ||
-			die "$STATUS_FAILURE" "$(sed 's/^mkdisk: //' "$work/mkdisk.txt")"
+		disk_image "$@"
 		return
 	fi
 	image_status=0
@@ -69,48 +79,6 @@ machine_device() {
 	l0_device=disk
 	[ "$l1_device" != disk ] || l0_device=cdrom
 	grub_image "$@"
-}
-
-# grub_quote STRING: each word of it quoted for GRUB's shell.
-grub_quote() {
-	printf '%s\n' "$1" | sed "s/'/'\\\\''/g; s/[^ ][^ ]*/'&'/g"
-}
-
-# What GRUB cannot load must not be left out in silence: it says so on L1's console and ends the machine.
-grub_functions() {
-	printf 'function give_up {\n\tinsmod serial\n\tinsmod iorw\n\tserial --unit=0 --speed=115200\n'
-	# shellcheck disable=SC2016 # $1 is GRUB's
-	printf '\tterminal_output serial\n\techo "GRUB: no room for $1; give the machine more memory"\n'
-	for byte in 0x53 0x68 0x75 0x74 0x64 0x6f 0x77 0x6e; do # "Shutdown"
-		printf '\toutb 0x8900 %s\n' $byte
-	done
-	printf '}\n'
-}
-
-# grub_load COMMAND FILE ARGUMENTS NAME
-grub_load() {
-	printf 'if %s %s %s; then true; else give_up "%s"; fi\n' "$1" "$2" "$3" "$4"
-}
-
-grub_image() {
-	command -v grub-mkrescue > /dev/null ||
-		die "$STATUS_FAILURE" "the images do not fit a ROM, and there is no grub-mkrescue: see ./turtles doctor"
-	mkdir -p "$work/iso/boot/grub"
-	cp "$1" "$work/iso/boot/kernel"
-	{
-		grub_functions
-		printf 'set timeout=0\n'
-		grub_load multiboot /boot/kernel "$(grub_quote "$2")" "${1##*/}"
-		shift 2
-		while [ $# -gt 0 ]; do
-			cp "$1" "$work/iso/boot/module$#"
-			grub_load module "/boot/module$#" "$(grub_quote "$2")" "${1##*/}"
-			shift 2
-		done
-		printf 'boot\n'
-	} > "$work/iso/boot/grub/grub.cfg"
-	grub-mkrescue -o "$work/boot.iso" "$work/iso" > "$work/grub.txt" 2>&1 ||
-		die "$STATUS_FAILURE" "grub-mkrescue failed: $(tail -n 1 "$work/grub.txt")"
 }
 
 # bochs_drive CHANNEL disk|cdrom FILE: what is written to a disk is gone with the run.

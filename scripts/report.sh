@@ -32,8 +32,9 @@ run_rows() {
 		l1 "$l1_line" \
 		l2 "${l2:-none}" \
 		count "$count" \
-		verdict "$verdict" \
-		instructions "$(machine_instructions)"
+		verdict "$verdict"
+	[ -z "$(machine_instructions)" ] || printf 'instructions\t%s\n' "$(machine_instructions)"
+	printf 'unit\t%s\n' "$machine_unit"
 	[ -n "$bare" ] || switch_rows
 	awk -F '\t' -v OFS='\t' '$1 == "run" { print $2, $3 }' "$out/l0.txt"
 }
@@ -48,19 +49,21 @@ write_run() {
 
 write_exits() {
 	{
-		printf 'from\treason\towner\tcount\tl0_instructions\tl1_instructions\tl1_exits\tl1_exits_by_reason\n'
+		printf 'from\treason\towner\tcount\tl0_%s\tl1_%s\tl1_exits\tl1_exits_by_reason\n' \
+			"$machine_unit" "$machine_unit"
 		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p"
 	} > "$out/exits.tsv"
 }
 
+# exits_table UNIT: its short name.
 exits_table() {
-	awk -F '\t' '
+	awk -F '\t' -v unit="$1" '
 	function each(total) { return sprintf("%.1f", total / $4) }
 	function row(from, reason, owner, count, l0, l1, exits, which) {
 		printf "%-4s  %-25s  %-5s  %9s  %9s  %9s  %8s  %s\n", from, reason, owner, count, l0, l1, exits, which
 	}
 	NR == 1 {
-		row("exit", "", "", "", "L0 instr.", "L1 instr.", "L1 exits", "")
+		row("exit", "", "", "", "L0 " unit, "L1 " unit, "L1 exits", "")
 		row("from", "reason", "owner", "count", "per exit", "per exit", "per exit", "of which (from 0.1)")
 		next
 	}
@@ -80,19 +83,30 @@ exits_table() {
 	}' "$out/exits.tsv" | sed 's/ *$//'
 }
 
+short_unit() {
+	case $machine_unit in
+	instructions) echo instr. ;;
+	*) echo "$machine_unit" ;;
+	esac
+}
+
+after_instructions() {
+	[ -z "$(machine_instructions)" ] || printf ' after %s instructions' "$(machine_instructions)"
+}
+
 write_summary() {
 	{
 		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$version" "$cpu" "$cpus" "$memory" "$commit"
 		printf 'L1: %s%s; L2: %s\n' "$l1_line" "$([ -n "$bare" ] && echo ', on the bare CPU')" "${l2:-of its own}"
 		if [ "$(wc -l < "$out/exits.tsv")" -gt 1 ]; then
-			exits_table
-			echo "The owner handled the exit; L0's and L1's instructions are all until the level that exited ran again."
-			printf 'Of them the counting itself took %s instructions per exit.\n' \
-				"$(l0_fact accounting_ticks_per_exit)"
-			[ "$cpus" -eq 1 ] ||
+			exits_table "$(short_unit)"
+			echo "The owner handled the exit; L0's and L1's $machine_unit are all until the level that exited ran again."
+			printf 'Of them the counting itself took %s %s per exit.\n' \
+				"$(l0_fact accounting_ticks_per_exit)" "$machine_unit"
+			[ "$cpus" -eq 1 ] || [ "$machine_unit" != instructions ] ||
 				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
-		printf 'verdict: %s after %s instructions\n' "$verdict" "$(machine_instructions)"
+		printf 'verdict: %s%s\n' "$verdict" "$(after_instructions)"
 	} > "$out/summary.txt"
 }
 
@@ -101,6 +115,7 @@ level_of() {
 	case $1,$2 in
 	*,off) if [ -n "$bare" ]; then echo L1; else echo 'L0, before VMXON'; fi ;;
 	*,root) if [ -n "$bare" ]; then echo L1; else echo L0; fi ;;
+	*,unknown) echo 'one of the levels' ;;
 	*,guest)
 		if [ -n "$bare" ]; then
 			echo L2

@@ -5,11 +5,17 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
+MACHINES="bochs qemu libvirt metal"
+
 usage() {
 	cat <<'END'
 usage: ./turtles run [OPTION]...
-  --machine bochs     the kind of machine
-  --cpu MODEL         its CPU model (corei7_skylake_x)
+  --machine KIND      bochs: emulated, counts instructions; qemu, libvirt, metal (an ISO for a PC): measure cycles (bochs)
+  --accel kvm|tcg     with qemu and libvirt: the host's VMX, or none at all, to see L0 refuse (kvm)
+  --connect URI       with libvirt: whose domain it is to be (qemu:///session)
+  --serial DEVICE     with metal: where the first serial port of the PC arrives; without it only the ISO is made
+  --perf              with qemu and libvirt on this host: perf's table of what left to the host's KVM
+  --cpu MODEL         its CPU model (bochs: corei7_skylake_x; qemu and libvirt: host)
   --cpus N            how many CPUs (1)
   --memory MB         its memory (64; with Linux or Xen 1024)
   --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), xen (Debian's), bios (what that boots), or any multiboot 1
@@ -75,16 +81,17 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device=''
+	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect='' serial='' perf=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
+		--perf) perf=yes ;;
 		-h | --help)
 			usage
 			exit 0
 			;;
-		--machine | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | --l2-cpus | --l3 | --count | \
-			--module | --append | --set | --timeout | --out)
+		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
+			--l2-cpus | --l3 | --count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -98,6 +105,9 @@ parse() {
 parse_value() {
 	case $1 in
 	--machine) machine=$2 ;;
+	--accel) accel=$2 ;;
+	--connect) connect=$2 ;;
+	--serial) serial=$2 ;;
 	--cpu) cpu=$2 ;;
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
@@ -188,11 +198,8 @@ l1_defaults() {
 
 check() {
 	l1_defaults
-	cpu=${cpu:-$(cpu_table | head -n 1 | cut -f 1)}
 	[ -e "$root/scripts/machine-$machine.sh" ] ||
-		wrong "the machine kind \"$machine\" is not supported; there is: bochs"
-	cpu_table | cut -f 1 | grep -qx -e "$cpu" ||
-		wrong "no CPU model is called \"$cpu\"; there are: $(names cpu_table)"
+		wrong "the machine kind \"$machine\" is not supported; there are: $MACHINES"
 	number_of_at_least --cpus "$cpus" 1
 	number_of_at_least --memory "$memory" 4
 	number_of_at_least --count "$count" 1
@@ -207,6 +214,28 @@ check() {
 	printf '%s' "$modules" | while IFS= read -r module; do
 		check_file --module "${module%% *}"
 	done
+	check_machine
+}
+
+# The kind of machine, after the L1, whose needs it is told.
+check_machine() {
+	[ "$machine" != bochs ] || [ -z "$accel" ] || wrong "--accel is for --machine qemu and libvirt"
+	case $machine in
+	qemu | libvirt) ;;
+	*) [ -z "$perf" ] || wrong "--perf is for --machine qemu and libvirt" ;;
+	esac
+	[ "$machine" = libvirt ] || [ -z "$connect" ] || wrong "--connect is for --machine libvirt"
+	[ "$machine" = metal ] || [ -z "$serial" ] || wrong "--serial is for --machine metal"
+	[ -z "$perf" ] || [ -z "$connect" ] || wrong "--perf sees this host only, so it does not go with --connect"
+	case $l1 in
+	linux | linux-workload)
+		# shellcheck source=scripts/l1-linux.sh
+		. "$root/scripts/l1-linux.sh"
+		;;
+	esac
+	# shellcheck source=scripts/machine-bochs.sh
+	. "$root/scripts/machine-$machine.sh"
+	machine_usage
 }
 
 # The packages first, for what is wrong with them is told in one line.
@@ -248,7 +277,8 @@ make_folder() {
 	fi
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
-	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv; do
+	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv turtles.iso domain.xml \
+		perf.data perf.txt; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
@@ -332,6 +362,12 @@ keep_coverage() {
 	grep '^gcd' "$out/l0.txt" > "$TURTLES_COVERAGE/$$.txt" || rm "$TURTLES_COVERAGE/$$.txt"
 }
 
+# An L0 whose log shares L1's console: its lines are told by what they begin with.
+log_is_shared() {
+	# shellcheck disable=SC2086 # words
+	[ "$(printf '%s\n' $machine_options $switches | grep '^log=' | tail -n 1)" = log=com1 ]
+}
+
 # has_line FILE LINE: as a whole line, whatever ends it.
 has_line() {
 	tr -d '\r' < "$1" | grep -qxF -e "$2"
@@ -357,14 +393,6 @@ judge() {
 main() {
 	parse "$@"
 	check
-	case $l1 in
-	linux | linux-workload)
-		# shellcheck source=scripts/l1-linux.sh
-		. "$root/scripts/l1-linux.sh"
-		;;
-	esac
-	# shellcheck source=scripts/machine-bochs.sh
-	. "$root/scripts/machine-$machine.sh"
 	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP
@@ -373,6 +401,7 @@ main() {
 	make_folder
 	build
 	boot
+	! log_is_shared || cp "$out/console.txt" "$out/l0.txt"
 	keep_coverage
 	judge
 	# shellcheck source=scripts/report.sh

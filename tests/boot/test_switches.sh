@@ -10,7 +10,7 @@ GUESTS=cpuid,memory,paging,msr,vmcall,delivery
 settings() {
 	"$root/turtles" list | sed -n 's/^  \([a-z0-9_]*\) .*\[\(.*\); default .*\]$/\1 \2/p' | while read -r name values; do
 		case $name in
-		test_fault | l1) continue ;;
+		test_fault | l1 | log) continue ;;
 		cpus) echo cpus=1 ;;
 		l1_offset) echo "l1_offset=2 l1_offset=16 l1_offset=65" ;;
 		*) case $values in

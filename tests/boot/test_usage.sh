@@ -18,7 +18,7 @@ plan 27
 refuse 'unknown option "--frob"' --frob
 refuse 'unknown option "cpuid"' cpuid
 refuse '--l2 needs a value' --l2
-refuse 'machine kind "vax".* there is: bochs' --machine vax
+refuse 'machine kind "vax".* there are: bochs qemu libvirt metal' --machine vax
 refuse 'no CPU model is called "z80"; there are: .*corei7_skylake_x' --cpu z80
 refuse '0: 1 is the least' --cpus 0
 refuse 'cpus takes a number, not "two"' --cpus two
