@@ -248,7 +248,7 @@ make_folder() {
 	fi
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
-	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv; do
+	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv trace.tsv; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
