@@ -29,7 +29,8 @@ wrong() {
 
 # number_for OPTION VALUE
 number_for() {
-	is_number "$2" && [ "$2" -gt 0 ] || wrong "$1 takes a number above 0, not \"$2\""
+	is_number "$2" || wrong "$1 takes a number above 0, not \"$2\""
+	[ "$2" -gt 0 ] || wrong "$1 takes a number above 0, not $2"
 }
 
 check_exit() {
@@ -106,12 +107,15 @@ commonest() {
 	cut -f 3,4 "$out/spans.tsv" | sort | uniq -c | sort -k 2,2nr -k 1,1nr | awk 'NR == 1 { print "l" $2 ":" $3 }'
 }
 
+# A window that was given must be in the run.
+check_window() {
+	trips=1
+	[ "$((from + length))" -le "$(awk -F "$tab" '$1 == "instructions" { print $2 }' "$out/run.tsv")" ] ||
+		die "$STATUS_FAILURE" "the run ends before instruction $((from + length))"
+}
+
 # choose: from the exits that trips begin with, $from and $length; the middle ones.
 choose() {
-	[ -z "$from" ] || {
-		trips=1
-		return
-	}
 	at=${at:-$(commonest)}
 	trips=${trips:-100}
 	awk -F '\t' -v level="${at%:*}" -v reason="${at#*:}" '"l" $3 == level && $4 == reason { print $2 }' \
@@ -166,12 +170,15 @@ main() {
 	export TURTLES_WITNESS
 	run_once
 	mv "$out/witness.tsv" "$out/spans.tsv"
-	choose
+	if [ -n "$from" ]; then
+		check_window
+	else
+		choose
+	fi
 	unset TURTLES_WITNESS
 	TURTLES_TRACE="$from $length"
 	export TURTLES_TRACE
 	run_once
-	[ -s "$out/trace.tsv" ] || die "$STATUS_FAILURE" "the run ends before instruction $from"
 	inlined
 	tell
 }
