@@ -137,8 +137,11 @@ END
 	[ -n "$bare" ] || printf 'com2: enabled=1, mode=file, dev="%s"\n' "$out/l0.txt"
 }
 
-# What the debugger is to do when the clock ends the run: tell of each CPU whether it is in a VM.
+# What the debugger is to do: trace TURTLES_TRACE ("TICK INSTRUCTIONS") if it is given, and when the clock ends the run
+# tell of each CPU whether it is in a VM.
 bochs_commands() {
+	[ -z "${TURTLES_TRACE-}" ] ||
+		printf 'sba %s\nc\ntrace on\ns %s\ntrace off\n' "${TURTLES_TRACE% *}" "${TURTLES_TRACE#* }"
 	echo c
 	cpu_number=0
 	while [ "$cpu_number" -lt "$cpus" ]; do
@@ -148,13 +151,14 @@ bochs_commands() {
 	echo q
 }
 
-# The log goes to a file, or, by way of a witness that makes a table of it, what is not of the debug level does.
+# The log goes to a file, or, by way of scripts/$TURTLES_WITNESS.awk, which makes a table of it, what is not of the debug
+# level does.
 open_log() {
 	machine_log=$out/machine.log
 	[ -n "${TURTLES_WITNESS-}" ] || return 0
 	machine_log=$work/log
 	mkfifo "$machine_log"
-	awk -v names="$root/include/exit_reasons.def" -v rest="$out/machine.log" -f "$root/scripts/witness.awk" \
+	awk -v names="$root/include/exit_reasons.def" -v rest="$out/machine.log" -f "$root/scripts/$TURTLES_WITNESS.awk" \
 		< "$machine_log" > "$out/witness.tsv" &
 	witness=$!
 	exec 4> "$machine_log"
@@ -167,9 +171,26 @@ close_log() {
 	witness=
 }
 
+# What the debugger prints goes to a file; what it traces, if it is to, to one of its own.
+open_trace() {
+	debugger_output=$work/debugger.txt
+	[ -n "${TURTLES_TRACE-}" ] || return 0
+	debugger_output=$work/debugger
+	mkfifo "$debugger_output"
+	awk -v rest="$work/debugger.txt" -f "$root/scripts/trace.awk" < "$debugger_output" > "$out/trace.tsv" &
+	tracer=$!
+}
+
+close_trace() {
+	[ -n "${tracer-}" ] || return 0
+	wait "$tracer" || die "$STATUS_FAILURE" "the trace could not be kept"
+	tracer=
+}
+
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
 machine_run() {
 	open_log
+	open_trace
 	: > "$out/machine.log"
 	bochs_configuration > "$work/bochsrc"
 	bochs_commands > "$work/commands"
@@ -179,7 +200,7 @@ machine_run() {
 	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
 	exec 3> "$work/console"
 	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
-		< /dev/null > "$work/debugger.txt" 2>&1 3>&- 4>&- &
+		< /dev/null > "$debugger_output" 2>&1 3>&- 4>&- &
 	emulator=$!
 	machine_status=0
 	wait $emulator || machine_status=$?
@@ -187,12 +208,13 @@ machine_run() {
 	exec 3>&-
 	wait $reader || :
 	reader=
+	close_trace
 	close_log
 }
 
 # Ends what machine_run left running if it was interrupted.
 machine_stop() {
-	for machine_child in ${emulator-} ${reader-} ${witness-}; do
+	for machine_child in ${emulator-} ${reader-} ${witness-} ${tracer-}; do
 		kill "$machine_child" 2> "$work/killed" || :
 		wait "$machine_child" || :
 	done

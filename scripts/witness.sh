@@ -7,7 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 status=0
-TURTLES_WITNESS=yes "$root/turtles" run --out "$folder/out" "$@" > "$folder/terminal" 2>&1 || status=$?
+TURTLES_WITNESS=witness "$root/turtles" run --out "$folder/out" "$@" > "$folder/terminal" 2>&1 || status=$?
 if [ $status -ne 0 ]; then
 	cat "$folder/terminal"
 	exit $status
