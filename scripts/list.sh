@@ -4,16 +4,12 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
+experiments=$root/experiments
+# shellcheck source=scripts/exp-lib.sh
+. "$root/scripts/exp-lib.sh"
 
 columns() {
 	awk -F '\t' -v width="$1" '{ printf "  %-" width "s  %s\n", $1, $2 }'
-}
-
-experiments() {
-	for folder in "$root"/experiments/*/; do
-		[ -d "$folder" ] && basename "$folder"
-	done
-	return 0
 }
 
 echo "L1 (--l1)"
@@ -31,6 +27,6 @@ echo "CPU models (--cpu)"
 cpu_table | awk -F '\t' -v OFS='\t' '{ print $1, ($2 == "yes" ? "VMX     " : "no VMX  ") $3 (NR == 1 ? " (default)" : "") }' | columns 26
 echo "Switches of L0 (--set SWITCH=VALUE)"
 switch_table | awk -F '\t' -v OFS='\t' '{ print $1, $4 " [" $3 "; default " $2 "]" }' | columns 26
-echo "Experiments"
-found=$(experiments)
+echo "Experiments (./turtles exp NAME)"
+found=$(experiment_table)
 printf '%s\n' "${found:-none yet}" | columns 26

@@ -44,4 +44,4 @@ refuse '--l1 xen takes no --module and no --append' --l1 xen --append words
 refuse '--disk and --cdrom are for --l1 bios' --l1 xen --disk "$images/bios.bin"
 
 turtles frobnicate
-ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are run, conform, fuzz, profile, list, doctor and help'
+ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are: run conform fuzz .*doctor help'

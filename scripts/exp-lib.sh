@@ -1,0 +1,61 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # variables come from the script that sources this
+# What experiments are made of: see docs/experiments.md. Sourced by exp.sh, with $root, and in a point with $point, its
+# folder; by tables, with $points, where the folders of all points are.
+
+# experiment_table: name and question of each, a tab between, from the first line of its README.
+experiment_table() {
+	for experiment_file in "$experiments"/*/README.md; do
+		[ -e "$experiment_file" ] || continue
+		experiment_name=$(basename "$(dirname "$experiment_file")")
+		sed -n "1s,^# *$experiment_name: *,$experiment_name$tab,p" "$experiment_file"
+	done
+}
+
+# run ARGUMENT...: `turtles run`, its folder the point's "run"; run_in NAME ARGUMENT...: the same, "NAME".
+run_in() {
+	run_folder=$1
+	shift
+	"$root/turtles" run --out "$point/$run_folder" "$@"
+}
+
+run() {
+	run_in run "$@"
+}
+
+# run_fact RUN KEY: a value of its run.tsv.
+run_fact() {
+	awk -F '\t' -v key="$2" '$1 == key { print $2 }' "$1/run.tsv"
+}
+
+# run_exits RUN FROM REASON OWNER COLUMN: a number of its exits.tsv; 0 if there was no such exit.
+run_exits() {
+	awk -F '\t' -v from="$2" -v reason="$3" -v owner="$4" -v column="$5" '
+	NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) wanted = i; next }
+	$1 == from && $2 == reason && $3 == owner { value = $wanted }
+	END { print value + 0 }' "$1/exits.tsv"
+}
+
+# show_table FILE: a TSV in columns, numbers to the right; comments are left out.
+show_table() {
+	awk -F '\t' '
+	/^#/ { next }
+	{
+		rows++
+		for (i = 1; i <= NF; i++) {
+			cell[rows, i] = $i
+			if (length($i) > width[i]) width[i] = length($i)
+			if (rows > 1 && $i !~ /^[-+]?[0-9.]+$/ && $i != "-") text[i] = 1
+		}
+		if (NF > columns) columns = NF
+	}
+	END {
+		for (r = 1; r <= rows; r++) {
+			line = ""
+			for (i = 1; i <= columns; i++)
+				line = line sprintf("%" (text[i] ? "-" : "") width[i] "s  ", cell[r, i])
+			sub(/ +$/, "", line)
+			print line
+		}
+	}' "$1"
+}

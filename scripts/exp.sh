@@ -1,0 +1,328 @@
+#!/bin/sh
+# turtles exp: runs an experiment, point by point, and makes its tables. docs/experiments.md tells how to add one.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd -P)
+experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
+# shellcheck source=scripts/exp-lib.sh
+. "$root/scripts/exp-lib.sh"
+
+POLL_SECONDS=0.2
+TELL_SECONDS=10
+# What a point's figures depend on, beside its command and its experiment.
+SOURCES="Makefile boot ept_merge include l0 l1 lib scripts tools vmcs_shadow"
+
+usage() {
+	cat <<'END'
+usage: ./turtles exp list
+       ./turtles exp NAME [--quick] [--jobs N] [--keep] [--record] [--out DIR]
+       ./turtles exp diff A B [--within PERCENT | --rise PERCENT]
+  list               the experiments there are
+  NAME               runs that experiment and prints its tables. What was interrupted is taken up again: finished points
+                     are not run again while command and sources are the same
+    --quick          fewer or shorter points
+    --jobs N         points at a time (as many as there are CPUs)
+    --keep           finished points are kept though the sources have changed
+    --record         the tables become the reference results, experiments/NAME/results (those of --quick: results/quick)
+    --out DIR        where points and tables are kept (build/experiments/NAME, or NAME.quick)
+  diff A B           what changed between two sets of results: each an experiment's name (its reference results), a
+                     folder or a TSV file
+    --within PERCENT not told: figures that differ by no more than that
+    --rise PERCENT   told are only figures that B has so much higher, and rows that one of the two has not
+Exit status: 0 success, or no difference; 1 a point failed, or there are differences; 2 wrong usage.
+END
+}
+
+wrong() {
+	die "$STATUS_USAGE" "$1; ./turtles exp --help tells more"
+}
+
+parse() {
+	name=$1 quick='' jobs='' keep='' record='' out=''
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--quick) quick=yes ;;
+		--keep) keep=yes ;;
+		--record) record=yes ;;
+		--jobs | --out)
+			[ $# -ge 2 ] || wrong "$1 needs a value"
+			case $1 in
+			--jobs) jobs=$2 ;;
+			--out) out=$2 ;;
+			esac
+			shift
+			;;
+		*) wrong "unknown option \"$1\"" ;;
+		esac
+		shift
+	done
+	jobs=${jobs:-$(nproc)}
+	{ is_number "$jobs" && [ "$jobs" -ge 1 ]; } || wrong "--jobs takes a number from 1, not \"$jobs\""
+}
+
+# load: the script of $name, which defines $configuration, $tables, points() and table().
+load() {
+	experiment_table | cut -f 1 | grep -qxF -e "$name" ||
+		wrong "no experiment is called \"$name\"; there are: $(names experiment_table)"
+	configuration='' tables=''
+	# shellcheck source=/dev/null # known when it runs
+	. "$experiments/$name/experiment.sh"
+}
+
+# list_points: the script's lines, checked: "ID COMMAND".
+list_points() {
+	points > "$state/points.txt"
+	awk '
+	$1 !~ /^[A-Za-z0-9][A-Za-z0-9_.-]*$/ { print "line " NR " has no name of letters, digits, _ . and -"; exit }
+	NF < 2 { print $1 " has no command"; exit }
+	$1 in seen { print $1 " is there twice"; exit }
+	{ seen[$1] = 1 }
+	END { if (!NR) print "there are none" }' "$state/points.txt" > "$state/complaint"
+	[ ! -s "$state/complaint" ] || die "$STATUS_FAILURE" "the points of $name: $(head -n 1 "$state/complaint")"
+}
+
+source_sum() {
+	(
+		cd "$root"
+		# shellcheck disable=SC2086 # words
+		find $SOURCES -type f -exec cksum {} + | sort | cksum
+		cksum < "$experiments/$name/experiment.sh"
+	) | paste -s -d ' ' -
+}
+
+# is_finished ID: sets nothing; true if the point need not run.
+is_finished() {
+	[ -e "$points/$1/key" ] || return 1
+	[ -n "$keep" ] || printf '%s\n%s\n' "$sources" "$2" | cmp -s - "$points/$1/key"
+}
+
+# queue_points: what is still to be run, to $state/queue.
+queue_points() {
+	while read -r id command; do
+		is_finished "$id" "$command" || printf '%s %s\n' "$id" "$command"
+	done < "$state/points.txt" > "$state/queue"
+}
+
+# start_point ID: in a session of its own, so that all it has started can be ended.
+start_point() {
+	rm -rf "${points:?}/$1"
+	mkdir -p "$points/$1"
+	date +%s > "$points/$1/started"
+	TURTLES_QUICK=$quick TURTLES_POINTS=$points setsid "$0" --point "$name" "$1" \
+		> "$points/$1/log" 2>&1 < /dev/null &
+	running="$running $!:$1"
+	busy=$((busy + 1))
+}
+
+# The process of a point itself, by start_point.
+run_point() {
+	name=$1 quick=$TURTLES_QUICK points=$TURTLES_POINTS point=$TURTLES_POINTS/$2
+	export quick point
+	load
+	command=$(points | awk -v id="$2" '$1 == id { sub(/^[^ \t]+[ \t]+/, ""); print }')
+	cd "$root"
+	eval "$command"
+}
+
+has_ended() {
+	stat=$(cat "/proc/$1/stat" 2> "$state/ignored") || return 0
+	case $stat in
+	*') Z '*) return 0 ;;
+	esac
+	return 1
+}
+
+# end_point PID ID: notes what became of it.
+end_point() {
+	point_status=0
+	wait "$1" || point_status=$?
+	read -r started < "$points/$2/started"
+	if [ $point_status -ne 0 ]; then
+		failed="$failed $2"
+		return
+	fi
+	awk -v id="$2" '$1 == id { sub(/^[^ \t]+[ \t]+/, ""); print }' "$state/points.txt" > "$points/$2/command"
+	{
+		printf '%s\n' "$sources"
+		cat "$points/$2/command"
+	} > "$points/$2/key"
+	printf '%s %s\n' "$2" "$(($(date +%s) - started))" >> "$state/times"
+}
+
+reap() {
+	still=''
+	for process in $running; do
+		if has_ended "${process%%:*}"; then
+			end_point "${process%%:*}" "${process#*:}"
+			busy=$((busy - 1))
+		else
+			still="$still $process"
+		fi
+	done
+	running=$still
+}
+
+# progress: how many of the points are finished, and the time left, by what each took before or the others take now.
+progress() {
+	{
+		sed 's/^/time /' "$state/times"
+		for process in $running; do
+			read -r started < "$points/${process#*:}/started"
+			printf 'running %s %s\n' "${process#*:}" "$started"
+		done
+		sed 's/^/queued /' "$state/queue"
+		for id in $failed; do
+			printf 'failed %s\n' "$id"
+		done
+		while read -r id _; do
+			[ ! -e "$points/$id/key" ] || printf 'finished %s\n' "$id"
+		done < "$state/points.txt"
+	} | awk -v now="$(date +%s)" -v jobs="$jobs" -v all="$(wc -l < "$state/points.txt")" -v name="$name" '
+	$1 == "time" { took[$2] = $3; sum += $3; known++ }
+	$1 == "running" { since[$2] = $3; runs = runs " " $2 }
+	$1 == "queued" { queued[$2] = 1 }
+	$1 == "failed" { bad[$2] = 1; failures++ }
+	$1 == "finished" { done[$2] = 1; finished++ }
+	END {
+		for (id in queued) {
+			if (id in done || id in bad) continue
+			expected = id in took ? took[id] : known ? sum / known : -1
+			if (expected < 0) unknown = 1
+			spent = id in since ? now - since[id] : 0
+			here = expected > spent ? expected - spent : 1
+			if (here > longest) longest = here
+			left += here
+		}
+		left /= jobs
+		if (left < longest) left = longest
+		when = unknown ? "" : sprintf(", %d min %02d s left", left / 60, left % 60)
+		printf "%s: %d of %d points%s%s%s\n", name, finished, all, failures ? ", " failures " failed" : "", when,
+			runs == "" ? "" : "; now" runs
+	}'
+}
+
+# tell: over the line before on a terminal; else now and then, and when a point has ended.
+tell() {
+	told_now=$(date +%s)
+	if [ -t 2 ]; then
+		[ "$told_now" -ne "$told" ] || return 0
+		printf '\r\033[Kturtles: %s' "$(progress)" >&2
+	else
+		[ "$busy" -ne "$told_busy" ] || [ "$((told_now - told))" -ge $TELL_SECONDS ] || return 0
+		say "$(progress)"
+	fi
+	told=$told_now told_busy=$busy
+}
+
+run_points() {
+	running='' busy=0 failed='' told=0 told_busy=-1
+	exec 3< "$state/queue"
+	while :; do
+		reap
+		while [ $busy -lt "$jobs" ] && read -r id _ <&3; do
+			start_point "$id"
+		done
+		[ $busy -gt 0 ] || break
+		tell
+		sleep $POLL_SECONDS
+	done
+	exec 3<&-
+	[ ! -t 2 ] || printf '\r\033[K' >&2
+	say "$(progress)"
+}
+
+tell_failures() {
+	for id in $failed; do
+		say "the point $id failed: $(tail -n 1 "$points/$id/log"); all of it is in $points/$id/log"
+	done
+	[ -z "$failed" ] || exit "$STATUS_FAILURE"
+}
+
+# What the points ran on; all of it, if not all ran on the same.
+machines() {
+	find "$points" -name run.tsv -exec awk -F '\t' '
+	{ fact[$1] = $2 }
+	END {
+		print fact["emulator_version"] ", " fact["cpu_model"] ", " fact["cpus"] " CPU, " fact["memory_mib"] " MiB"
+	}' {} \; | sort -u | paste -s -d ';' - | sed 's/;/; /g'
+}
+
+# provenance: the head of every table.
+provenance() {
+	printf '# experiment: %s%s\n' "$name" "${quick:+ --quick}"
+	printf '# commit: %s\n' "$("$root/scripts/version.sh")"
+	printf '# machine: %s\n' "$(machines)"
+	printf '# configuration: %s\n' "$configuration"
+}
+
+make_tables() {
+	rm -rf "$results"
+	mkdir -p "$results"
+	for table_name in $tables; do
+		table "$table_name" > "$state/table" || die "$STATUS_FAILURE" "the table $table_name of $name cannot be made"
+		{
+			provenance
+			cat "$state/table"
+		} > "$results/$table_name.tsv"
+		printf '\n%s\n' "$table_name"
+		show_table "$results/$table_name.tsv"
+	done
+	printf '\n%s\n' "$results"
+}
+
+record_tables() {
+	reference=$experiments/$name/results${quick:+/quick}
+	mkdir -p "$reference"
+	rm -f "$reference"/*.tsv
+	cp "$results"/*.tsv "$reference/"
+	say "recorded in $reference"
+}
+
+# shellcheck disable=SC2317 # called by trap
+end_all() {
+	trap '' INT TERM HUP
+	for process in ${running-}; do
+		kill -- -"${process%%:*}" 2> "$state/ignored" || :
+		wait "${process%%:*}" || :
+	done
+	[ -z "${state-}" ] || rm -f "$state/ignored" "$state/complaint" "$state/table"
+}
+
+run_experiment() {
+	parse "$@"
+	load
+	out=${out:-$BUILD/experiments/$name${quick:+.quick}}
+	mkdir -p "$out/points" 2> /dev/null || wrong "--out $out: cannot make that folder"
+	out=$(cd "$out" && pwd -P)
+	state=$out points=$out/points results=$out/results
+	touch "$state/times"
+	trap end_all EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	list_points
+	sources=$(source_sum)
+	queue_points
+	run_points
+	tell_failures
+	make_tables
+	[ -z "$record" ] || record_tables
+}
+
+case ${1-} in
+'') wrong "exp takes list, diff or an experiment's name" ;;
+-h | --help) usage ;;
+list)
+	[ $# -eq 1 ] || wrong "list takes no more"
+	experiment_table | awk -F '\t' '{ printf "%-20s  %s\n", $1, $2 }'
+	;;
+diff)
+	shift
+	exec "$root/scripts/exp-diff.sh" "$@"
+	;;
+--point) run_point "$2" "$3" ;;
+-*) wrong "unknown option \"$1\"" ;;
+*) run_experiment "$@" ;;
+esac
