@@ -91,6 +91,17 @@ static u64 memory_wanted(void)
 	return pages * PAGE_SIZE;
 }
 
+/* What L1 will not be offered, or L0 does in another way. */
+static void print_lacks(void)
+{
+	unsigned next = 0;
+	const char *name, *separator = "this CPU lacks: ";
+
+	for (; (name = capabilities_next_lacked(&host_caps, &next)); separator = ", ")
+		print("%s%s", separator, name);
+	print("%s\n", *separator == ',' ? "" : "this CPU lacks nothing that L0 uses");
+}
+
 static void print_start(void)
 {
 	print("Turtles L0 %s\n", TURTLES_COMMIT);
@@ -99,6 +110,7 @@ static void print_start(void)
 	print("pools: EPT01 %lu tables; each of %u CPUs: EPT02 %u tables for %u EPTP12, %u VMCS02\n",
 	      ept01_tables(), cpu_count,
 	      cpus[0]->nested.ept02_stack.total, options.ept02_slots, cpus[0]->nested.slot_count);
+	print_lacks();
 	print("run\tvmcs01\t0x%lx\n", cpus[0]->vmcs01);
 	options_print();
 }

@@ -17,6 +17,18 @@ linux_l1_words() {
 	[ "$machine" != bochs ] || printf 'tsc=reliable tsc_early_khz=%s noxsaves' $((BOCHS_IPS / 1000))
 }
 
+# shellcheck source=scripts/l1-linux-vmm.sh
+. "$root/scripts/l1-linux-vmm.sh"
+
+# linux_tick: what one tick of the TSC is, for an L0 that is a guest here.
+linux_tick() {
+	if [ "$machine" = bochs ]; then
+		echo instruction
+	else
+		echo cycle
+	fi
+}
+
 # linux_l3_modules: kvmrun's options for the payloads of the minivisor.
 linux_l3_modules() {
 	for l3_name in $(printf '%s' "$l3" | tr , ' '); do
@@ -35,7 +47,7 @@ linux_l2_line() {
 	minivisor) printf -- '--vmx%s minivisor.elf\n' "$(linux_l3_modules)" ;;
 	turtles)
 		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
-			"$(linux_l3_modules)" "${machine_unit%s}"
+			"$(linux_l3_modules)" "$(linux_tick)"
 		;;
 	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
 	esac
@@ -74,6 +86,11 @@ linux_initramfs() {
 	{
 		echo 'status=0'
 		for name in $(printf '%s' "$l2" | tr , ' '); do
+			if [ "$vmm" != kvmrun ]; then
+				printf '(cd %s && exec vmm-%s %s disk.img %s %s) || status=1\n' "$name" "$vmm" "$name" $VMM_MEMORY "$l2_cpus"
+				vmm_l2 "$name" "$work/initramfs/l2/$name"
+				continue
+			fi
 			printf '%s || status=1\n' "$(linux_l2_line "$name")"
 			linux_l2_files "$name" | while IFS= read -r file; do
 				cp "$file" "$work/initramfs/l2/"
@@ -82,6 +99,7 @@ linux_initramfs() {
 		# shellcheck disable=SC2016 # for L1's shell
 		echo 'exit $status'
 	} > "$work/initramfs/l2/run"
+	[ "$vmm" = kvmrun ] || vmm_files "$work/initramfs"
 	"$root/scripts/linux.sh" archive "$work/initramfs" "$work/run.cpio"
 	cat "$BUILD/linux/l1.cpio" "$work/run.cpio" > "$1"
 }

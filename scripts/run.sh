@@ -24,6 +24,7 @@ usage: ./turtles run [OPTION]...
   --cdrom FILE        the same with a CD image
   --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor and turtles; on xen
                       one of domain and linux (domain)
+  --vmm VMM           with --l1 linux: what starts the L2s on KVM, kvmrun, qemu or libvirt (kvmrun)
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
@@ -81,7 +82,7 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect='' serial='' perf=''
+	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect='' serial='' perf='' vmm=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -91,7 +92,7 @@ parse() {
 			exit 0
 			;;
 		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --l3 | --count | --module | --append | --set | --timeout | --out)
+			--l2-cpus | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -116,6 +117,7 @@ parse_value() {
 	--cdrom) cdrom=$2 ;;
 	--l2) l2=$2 ;;
 	--l2-cpus) l2_cpus=$2 ;;
+	--vmm) vmm=$2 ;;
 	--l3) l3=$2 ;;
 	--count) count=$2 ;;
 	--module) modules="$modules$2$newline" ;;
@@ -231,8 +233,11 @@ check_machine() {
 	linux | linux-workload)
 		# shellcheck source=scripts/l1-linux.sh
 		. "$root/scripts/l1-linux.sh"
+		vmm=${vmm:-kvmrun}
+		vmm_check
 		;;
 	esac
+	[ -z "$vmm" ] || [ "$l1" = linux ] || wrong "--vmm is for --l1 linux"
 	# shellcheck source=scripts/machine-bochs.sh
 	. "$root/scripts/machine-$machine.sh"
 	machine_usage

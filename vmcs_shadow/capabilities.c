@@ -273,7 +273,7 @@ void capabilities_for_l1(struct vmx_capabilities *caps12, const struct vmx_capab
 }
 
 /* vmcs01 and vmcs02 both use these. An unrestricted guest is what L1 starts as. */
-static const struct {
+static const struct named_control {
 	struct control control;
 	const char *name;
 } needed_controls[] = {
@@ -292,7 +292,7 @@ static const struct {
 	{ { CONTROLS_entry, ENTRY_load_ia32_efer }, "load_ia32_efer (entry)" },
 };
 
-static const struct {
+static const struct named_bit {
 	u64 bit;
 	const char *name;
 } needed_ept[] = {
@@ -316,5 +316,43 @@ const char *capabilities_missing(const struct vmx_capabilities *host)
 	for (unsigned i = 0; i < ARRAY_SIZE(needed_ept); i++)
 		if (!(capability(host, MSR_IA32_VMX_EPT_VPID_CAP) & needed_ept[i].bit))
 			return needed_ept[i].name;
+	return NULL;
+}
+
+/* What L0 uses or offers to L1 where it is. */
+static const struct named_control wanted_controls[] = {
+	{ { CONTROLS_pin, PIN_virtual_nmis }, "virtual_nmis" },
+	{ { CONTROLS_pin, PIN_activate_vmx_preemption_timer }, "activate_vmx_preemption_timer" },
+	{ { CONTROLS_proc, PROC_monitor_trap_flag }, "monitor_trap_flag" },
+	{ { CONTROLS_proc2, PROC2_enable_vpid }, "enable_vpid" },
+	{ { CONTROLS_proc2, PROC2_vmcs_shadowing }, "vmcs_shadowing" },
+	{ { CONTROLS_proc2, PROC2_virtualize_apic_accesses }, "virtualize_apic_accesses" },
+	{ { CONTROLS_proc2, PROC2_virtualize_x2apic_mode }, "virtualize_x2apic_mode" },
+	{ { CONTROLS_proc2, PROC2_apic_register_virtualization }, "apic_register_virtualization" },
+	{ { CONTROLS_proc2, PROC2_virtual_interrupt_delivery }, "virtual_interrupt_delivery" },
+	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, "use_tsc_scaling" },
+};
+
+static const struct named_bit wanted_ept[] = {
+	{ EPT_CAP_2M, "EPT 2 MiB pages" },
+	{ EPT_CAP_1G, "EPT 1 GiB pages" },
+	{ EPT_CAP_EXECUTE_ONLY, "EPT execute-only" },
+	{ EPT_CAP_ACCESSED_DIRTY, "EPT accessed and dirty flags" },
+};
+
+const char *capabilities_next_lacked(const struct vmx_capabilities *host, unsigned *next)
+{
+	while (*next < ARRAY_SIZE(wanted_controls)) {
+		const struct named_control *wanted = &wanted_controls[(*next)++];
+
+		if (!has_control(host, &wanted->control))
+			return wanted->name;
+	}
+	while (*next < ARRAY_SIZE(wanted_controls) + ARRAY_SIZE(wanted_ept)) {
+		const struct named_bit *wanted = &wanted_ept[(*next)++ - ARRAY_SIZE(wanted_controls)];
+
+		if (!(capability(host, MSR_IA32_VMX_EPT_VPID_CAP) & wanted->bit))
+			return wanted->name;
+	}
 	return NULL;
 }

@@ -52,4 +52,10 @@ void capabilities_for_l1(struct vmx_capabilities *caps12, const struct vmx_capab
 /* The first feature that L0 cannot do without and the CPU lacks, by its SDM name; NULL if it has them all. */
 const char *capabilities_missing(const struct vmx_capabilities *host);
 
+/*
+ * Of what L0 uses or offers if it is there, the next feature that the CPU lacks, by its SDM name; NULL at the end.
+ * *next is where to look from, 0 at first.
+ */
+const char *capabilities_next_lacked(const struct vmx_capabilities *host, unsigned *next);
+
 #endif

@@ -405,6 +405,34 @@ static void what_l0_needs_is_named_when_it_is_missing(void **state)
 	}
 }
 
+static unsigned lacked(const struct vmx_capabilities *host)
+{
+	unsigned next = 0, count = 0;
+
+	while (capabilities_next_lacked(host, &next))
+		count++;
+	return count;
+}
+
+static void what_is_lacked_is_named(void **state)
+{
+	struct vmx_capabilities host = fake_host();
+	unsigned next = 0;
+
+	(void)state;
+	fake_allow(&host, CONTROLS_pin, ~0u);
+	fake_allow(&host, CONTROLS_proc, ~0u);
+	fake_allow(&host, CONTROLS_proc2, ~0u);
+	*fake_msr(&host, MSR_IA32_VMX_EPT_VPID_CAP) = ~0ull;
+	assert_int_equal(lacked(&host), 0);
+	fake_allow(&host, CONTROLS_proc2, ~(u32)(PROC2_enable_vpid | PROC2_use_tsc_scaling));
+	*fake_msr(&host, MSR_IA32_VMX_EPT_VPID_CAP) &= ~(u64)EPT_CAP_1G;
+	assert_string_equal(capabilities_next_lacked(&host, &next), "enable_vpid");
+	assert_string_equal(capabilities_next_lacked(&host, &next), "use_tsc_scaling");
+	assert_string_equal(capabilities_next_lacked(&host, &next), "EPT 1 GiB pages");
+	assert_null(capabilities_next_lacked(&host, &next));
+}
+
 static void what_l0_can_do_without_is_not_missing(void **state)
 {
 	struct vmx_capabilities host = fake_host();
@@ -434,6 +462,7 @@ int main(void)
 		cmocka_unit_test(the_highest_index_is_that_of_the_fields_offered),
 		cmocka_unit_test(a_wish_is_brought_within_the_capability),
 		cmocka_unit_test(what_l0_needs_is_named_when_it_is_missing),
+		cmocka_unit_test(what_is_lacked_is_named),
 		cmocka_unit_test(what_l0_can_do_without_is_not_missing),
 	};
 
