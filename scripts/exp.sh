@@ -108,7 +108,9 @@ is_finished() {
 # queue_points: what is still to be run, to $state/queue.
 queue_points() {
 	while read -r id command; do
-		is_finished "$id" "$command" || printf '%s %s\n' "$id" "$command"
+		is_finished "$id" "$command" && continue
+		rm -f "$points/$id/key"
+		printf '%s %s\n' "$id" "$command"
 	done < "$state/points.txt" > "$state/queue"
 }
 
