@@ -108,6 +108,33 @@ table_counts() {
 	done | sort -s -n -k 1,1 | cut -f 2-
 }
 
+# KVM beside Turtles, both with VMCS shadowing: what each executed, and how many times as much it was in KVM.
+table_ratios() {
+	{
+		columns kvm_shadowing turtles_default | sed '1d; s/^/net\t/'
+		counts kvm_shadowing | sed 's/^/kvm\t/'
+		counts turtles_default | sed 's/^/turtles\t/'
+	} | awk -F '\t' -v OFS='\t' '
+	function ratio(a, b) { return b > 0 ? sprintf("%.1f", a / b) : "none" }
+	function pair(what) { return kvm[name, what] OFS turtles[name, what] OFS ratio(kvm[name, what], turtles[name, what]) }
+	function keep(into) {
+		into[$2, "exits"] = $4
+		into[$2, "accesses"] = $6 + $7
+		into[$2, "vmptrld"] = $8
+	}
+	$1 == "net" { order[++n] = $2; kvm[$2, "net"] = $3; turtles[$2, "net"] = $4 }
+	$1 == "kvm" { keep(kvm) }
+	$1 == "turtles" { keep(turtles); counted[$2] = 1 }
+	END {
+		print "operation", "instr_kvm", "instr_turtles", "ratio", "exits_kvm", "exits_turtles", "exits_ratio",
+			"vmcs_kvm", "vmcs_turtles", "vmcs_ratio", "vmptrld_kvm", "vmptrld_turtles", "vmptrld_ratio"
+		for (i = 1; i <= n; i++) {
+			name = order[i]
+			if (name in counted) print name, pair("net"), pair("exits"), pair("accesses"), pair("vmptrld")
+		}
+	}'
+}
+
 # The marks: what is measured of both, and whether the mark is met.
 table_marks() {
 	{
@@ -130,7 +157,7 @@ table_marks() {
 	}'
 }
 
-tables="costs counts settings marks"
+tables="costs ratios counts settings marks"
 [ -z "$quick" ] || tables="settings counts"
 
 table() {

@@ -93,13 +93,11 @@ void l2_start(const u8 *code)
 	vmwrite(ENC_guest_rip, (u64)code);
 }
 
-/* VMREADs and VMWRITEs are those that KVM makes at each exit, at the least. */
-void l2_run(u64 reason)
+void l2_enter(u64 reason)
 {
 	enum vmx_outcome outcome;
 	u64 actual;
 
-	vmwrite(ENC_host_rsp, (u64)&l2_registers.host_stack);
 	outcome = vmx_enter(&l2_registers, current->launched);
 	if (UNLIKELY(outcome != VMX_SUCCEED))
 		vmx_failed(current->launched ? "VMRESUME" : "VMLAUNCH", outcome);
@@ -108,6 +106,12 @@ void l2_run(u64 reason)
 	if (UNLIKELY(actual != reason))
 		fail("exit %lu of L2 instead of %lu, qualification %lx, rip %lx", actual, reason,
 		     vmread(ENC_exit_qualification), vmread(ENC_guest_rip));
+}
+
+void l2_run(u64 reason)
+{
+	vmwrite(ENC_host_rsp, (u64)&l2_registers.host_stack);
+	l2_enter(reason);
 }
 
 void l2_skip(void)

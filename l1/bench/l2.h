@@ -39,6 +39,9 @@ void l2_select(struct l2 *l2);
 void l2_start(const u8 *code);
 
 /* Enters the current L2. Ends the run if it exits for any other reason than that of number reason. */
+void l2_enter(u64 reason);
+
+/* The same, with host_rsp written first, as by an L1 whose stack has moved. */
 void l2_run(u64 reason);
 
 /* Moves the current L2's rip behind the instruction that exited. */

@@ -54,6 +54,15 @@ BEGIN(cr, REASON_control_register_access)
 BEGIN(hlt, REASON_hlt)
 BEGIN(rdmsr_many, REASON_vmcall)
 
+/* As most hypervisors do it: host_rsp is as it was. */
+static void loop_lean(u64 count)
+{
+	for (u64 i = 0; i < count; i++) {
+		l2_enter(exit_reason);
+		l2_skip();
+	}
+}
+
 static void loop_skip(u64 count)
 {
 	for (u64 i = 0; i < count; i++) {
@@ -237,6 +246,7 @@ static void loop_new_vmcs(u64 count)
 
 const struct operation l2_operations[] = {
 	{ "l2_cpuid", begin_cpuid, loop_skip, .least = 8 },
+	{ "l2_cpuid_lean", begin_cpuid, loop_lean, .least = 8 },
 	{ "l2_vmcall", begin_vmcall, loop_skip, .least = 8 },
 	{ "l2_out", begin_out, loop_skip, .least = 8 },
 	{ "l2_rdmsr", begin_rdmsr, loop_skip, .least = 8 },
