@@ -67,6 +67,9 @@ L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
 COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
+# The bench: an L1 of its own on parts of the minivisor.
+BENCH_OBJ := $(call object,obj,$(wildcard l1/bench/*.c) \
+	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c options.c timer.c vmcs.c vmx_root.c))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 DIFF := $(BUILD)/diff/diff.elf
@@ -81,7 +84,7 @@ IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(fi
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
-HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
+HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/bench l1/guests l1/guests/runtime boot tools \
 	tests/host tests/features/lib tests/conform/lib tests/attack tests/diff tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
@@ -99,12 +102,13 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: kvmrun linux check-linux image
+.PHONY: bench kvmrun linux check-linux image
 .PHONY: attack-image diff-image soak-image soak
 
-all: l0 minivisor guests rom
+all: l0 minivisor bench guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
+bench: $(BUILD)/bench.elf
 guests: $(GUESTS)
 rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin bios.bin)
@@ -170,6 +174,10 @@ $(BUILD)/l0-coverage/turtles.elf: $(L0_COVERAGE_OBJ) $(BUILD)/obj/tests/coverage
 
 $(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
+
+$(BUILD)/bench.elf: $(BENCH_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=bench_main $(BENCH_OBJ) \
+		$(BUILD)/lib.a -o $@
 
 $(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_RUNTIME_OBJ) $(BUILD)/lib.a l1/guests/guest.ld
 	@mkdir -p $(@D)

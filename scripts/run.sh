@@ -18,18 +18,19 @@ usage: ./turtles run [OPTION]...
   --cpu MODEL         its CPU model (bochs: corei7_skylake_x; qemu and libvirt: host)
   --cpus N            how many CPUs (1)
   --memory MB         its memory (64; with Linux or Xen 1024)
-  --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), xen (Debian's), bios (what that boots), or any multiboot 1
-                      image or bzImage (minivisor)
+  --l1 NAME|FILE      minivisor, bench (what operations and exits cost), linux (Debian's, with KVM), xen (Debian's), bios
+                      (what that boots), or any multiboot 1 image or bzImage (minivisor)
   --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
   --cdrom FILE        the same with a CD image
-  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor and turtles; on xen
-                      one of domain and linux (domain)
+  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor, turtles and bench; on
+                      xen one of domain and linux (domain)
   --vmm VMM           with --l1 linux: what starts the L2s on KVM, kvmrun, qemu or libvirt (kvmrun)
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
+  --l2-append STRING  words for the command line of the bench as L2 of linux
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
   --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1200)
@@ -82,7 +83,7 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect='' serial='' perf='' vmm=''
+	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -92,7 +93,7 @@ parse() {
 			exit 0
 			;;
 		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
+			--l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -122,6 +123,7 @@ parse_value() {
 	--count) count=$2 ;;
 	--module) modules="$modules$2$newline" ;;
 	--append) append="$append${append:+ }$2" ;;
+	--l2-append) l2_append="$l2_append${l2_append:+ }$2" ;;
 	--set) add_switch "$2" ;;
 	--timeout) timeout=$2 ;;
 	--out) out=$2 ;;
@@ -158,7 +160,7 @@ check_l2() {
 		;;
 	linux)
 		l2=${l2:-cpuid}
-		known_l2 --l2 "$l2" linux minivisor turtles
+		known_l2 --l2 "$l2" linux minivisor turtles bench
 		l3=${l3:-cpuid}
 		known_l2 --l3 "$l3"
 		;;
@@ -210,7 +212,7 @@ check() {
 	check_device
 	check_l2
 	case $l1 in
-	minivisor | linux | linux-workload | bios | xen) ;;
+	minivisor | bench | linux | linux-workload | bios | xen) ;;
 	*) check_file --l1 "$l1" ;;
 	esac
 	printf '%s' "$modules" | while IFS= read -r module; do
@@ -261,6 +263,7 @@ build() {
 			set -- "$@" "$BUILD/guests/$name.bin"
 		done
 		;;
+	bench) set -- "$@" "$BUILD/bench.elf" ;;
 	xen) set -- "$@" "$l1_file" ;;
 	linux | linux-workload)
 		fetch_linux || exit "$STATUS_FAILURE"
@@ -283,7 +286,7 @@ make_folder() {
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
 	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv turtles.iso domain.xml \
-		perf.data perf.txt trace.tsv; do
+		perf.data perf.txt trace.tsv steps.tsv; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
@@ -306,6 +309,12 @@ l1_minivisor() {
 	for name in $(printf '%s' "$l2" | tr , ' '); do
 		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count$newline"
 	done
+}
+
+l1_bench() {
+	l1_file=$BUILD/bench.elf
+	l1_line=bench
+	own_modules=''
 }
 
 l1_file() {
@@ -348,6 +357,7 @@ boot_device() {
 boot_images() {
 	case $l1 in
 	minivisor) l1_minivisor ;;
+	bench) l1_bench ;;
 	linux | linux-workload) l1_linux ;;
 	*) l1_file ;;
 	esac
