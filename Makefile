@@ -89,6 +89,9 @@ MKROM := $(BUILD)/mkrom
 DISK := $(BUILD)/disk.bin
 MKDISK := $(BUILD)/mkdisk
 PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
+TRACE := $(BUILD)/trace
+TRACE_SRC := $(wildcard tools/trace_*.c)
+TRACE_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(TRACE_SRC)) $(BUILD)/tools/lib/trace_pack.o
 VERSION := $(BUILD)/generated/version.h
 LINUX := $(BUILD)/linux/vmlinuz
 KVMRUN := $(BUILD)/linux/kvmrun
@@ -106,7 +109,7 @@ all: l0 minivisor guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 guests: $(GUESTS)
-rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
+rom: $(ROM) $(MKROM) $(DISK) $(MKDISK) $(TRACE)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin bios.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
@@ -218,6 +221,13 @@ $(BUILD)/tools/%.o: tools/%.c Makefile
 
 $(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
 	$(HOSTCC) $(filter %.o,$^) -o $@
+
+$(BUILD)/tools/lib/%.o: lib/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -iquote lib -c $< -o $@
+
+$(TRACE): $(BUILD)/tools/trace.o $(TRACE_OBJ) $(BUILD)/tools/plan.o
+	$(HOSTCC) $^ -o $@
 
 # Programs of the Linux that is L1 or L2: static, for there is no C library.
 $(BUILD)/linux/%.o: l1/linux/%.c Makefile
