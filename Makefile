@@ -27,6 +27,8 @@ COVERAGE_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fprofile-ins
 L0_COVERAGE_FLAGS := -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
+# What tells of a trace, but for its main program.
+TRACE_SRC := $(wildcard tools/trace_*.c)
 LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
@@ -61,10 +63,10 @@ CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/min
 ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 DISK_OBJ := $(call object,rom,$(DISK_SRC))
-HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
+HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
-COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
+COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
@@ -90,7 +92,6 @@ DISK := $(BUILD)/disk.bin
 MKDISK := $(BUILD)/mkdisk
 PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
 TRACE := $(BUILD)/trace
-TRACE_SRC := $(wildcard tools/trace_*.c)
 TRACE_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(TRACE_SRC)) $(BUILD)/tools/lib/trace_pack.o
 VERSION := $(BUILD)/generated/version.h
 LINUX := $(BUILD)/linux/vmlinuz
@@ -224,7 +225,7 @@ $(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
 
 $(BUILD)/tools/lib/%.o: lib/%.c Makefile
 	@mkdir -p $(@D)
-	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -iquote lib -c $< -o $@
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -c $< -o $@
 
 $(TRACE): $(BUILD)/tools/trace.o $(TRACE_OBJ) $(BUILD)/tools/plan.o
 	$(HOSTCC) $^ -o $@

@@ -16,8 +16,9 @@ struct trace_header {
 	char magic[8];
 	u32 version;
 	u32 description_size;
-	u32 tick_is_instruction; /* 1: each tick of the TSC is one instruction */
-	u32 cpus;
+	u16 tick_is_instruction; /* 1: each tick of the TSC is one instruction */
+	u16 cpus;
+	u32 sum; /* of all that is before: trace_sum() */
 };
 
 struct trace_chunk {

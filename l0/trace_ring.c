@@ -35,10 +35,11 @@ static void write_header(void)
 	static const char padding[TRACE_DESCRIPTION_SIZE - sizeof(trace_description) + 1];
 	struct trace_header header = {
 		.version = TRACE_VERSION, .description_size = TRACE_DESCRIPTION_SIZE,
-		.tick_is_instruction = options.tick == TICK_instruction, .cpus = cpu_count,
+		.tick_is_instruction = options.tick == TICK_instruction, .cpus = (u16)options.cpus,
 	};
 
 	memcpy(header.magic, TRACE_MAGIC, sizeof(header.magic));
+	header.sum = trace_sum(TRACE_SUM_START, (const u8 *)&header, offsetof(struct trace_header, sum));
 	write_out(&header, sizeof(header));
 	write_out(trace_description, sizeof(trace_description));
 	write_out(padding, sizeof(padding) - 1);

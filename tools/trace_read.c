@@ -24,6 +24,17 @@ static bool wrong(struct reader *r, const char *what)
 	return false;
 }
 
+/* The records as this reader knows them, and nothing but zeros behind. */
+static bool is_our_description(const u8 *text)
+{
+	if (memcmp(text, trace_description, sizeof(trace_description)) != 0)
+		return false;
+	for (size_t i = sizeof(trace_description); i < TRACE_DESCRIPTION_SIZE; i++)
+		if (text[i])
+			return false;
+	return true;
+}
+
 static bool read_header(struct reader *r)
 {
 	struct trace_header header;
@@ -33,9 +44,10 @@ static bool read_header(struct reader *r)
 	memcpy(&header, r->bytes, sizeof(header));
 	if (header.version != TRACE_VERSION || header.description_size != TRACE_DESCRIPTION_SIZE ||
 	    r->size < sizeof(header) + TRACE_DESCRIPTION_SIZE ||
-	    memcmp(r->bytes + sizeof(header), trace_description, sizeof(trace_description)) != 0)
+	    !is_our_description(r->bytes + sizeof(header)))
 		return wrong(r, "its format is that of another version of Turtles: run it again with this one");
-	if (header.cpus == 0 || header.cpus > TRACE_CPUS_MAX || header.tick_is_instruction > 1)
+	if (header.sum != trace_sum(TRACE_SUM_START, r->bytes, offsetof(struct trace_header, sum)) || header.cpus == 0 ||
+	    header.cpus > TRACE_CPUS_MAX || header.tick_is_instruction > 1)
 		return wrong(r, "it is damaged: a header that L0 never writes");
 	r->trace->cpus = header.cpus;
 	r->trace->tick_is_instruction = header.tick_is_instruction;
@@ -196,15 +208,15 @@ void trace_free(struct trace *trace)
 
 size_t trace_find(const u8 *bytes, size_t size, size_t *start)
 {
-	const u8 *found = memmem(bytes, size, TRACE_MAGIC, sizeof(TRACE_MAGIC) - 1);
 	size_t at = sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE;
 	struct trace_chunk chunk;
 
-	*start = found ? (size_t)(found - bytes) : size;
-	size -= *start;
-	if (size < at)
+	for (*start = 0; *start + at <= size; ++*start)
+		if (memcmp(bytes + *start, TRACE_MAGIC, sizeof(TRACE_MAGIC) - 1) == 0)
+			break;
+	if (*start + at > size)
 		return 0;
-	for (u32 number = 0; chunk_at(found, size, at, number, &chunk); number++)
+	for (u32 number = 0; chunk_at(bytes + *start, size - *start, at, number, &chunk); number++)
 		at += sizeof(chunk) + chunk.size;
 	return at;
 }

@@ -1,4 +1,4 @@
-/* The table of exits made of the trace alone, by the rules of l0/stats_account.h: it must be the exits.tsv of the run. */
+/* The table of exits made of a trace alone, by the rules of l0/stats_account.h: it must be the exits.tsv of its run. */
 #include "trace.h"
 #include <string.h>
 
