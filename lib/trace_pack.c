@@ -8,16 +8,14 @@ size_t trace_pack(u8 *to, const u64 *word, unsigned words)
 
 	for (unsigned i = 0; i < words; i++) {
 		u8 *which = at++;
+		u64 left = word[i];
 
 		*which = 0;
-		for (unsigned byte = 0; byte < sizeof(u64); byte++) {
-			u8 value = (u8)(word[i] >> 8 * byte);
-
-			if (!value)
-				continue;
-			*which |= (u8)(1u << byte);
-			*at++ = value;
-		}
+		for (unsigned bit = 1; left; bit <<= 1, left >>= 8)
+			if ((u8)left) {
+				*which |= (u8)bit;
+				*at++ = (u8)left;
+			}
 	}
 	return (size_t)(at - to);
 }

@@ -31,7 +31,7 @@ size_t trace_find(const u8 *bytes, size_t size, size_t *start);
 /* A CPU at one level from one transition to the next: a guest, or L0 for one exit. */
 struct leg {
 	unsigned cpu, level;
-	u64 start; /* with one CPU, as if there were no trace */
+	u64 start; /* from the first leg on; with one CPU, as if there were no trace */
 	u64 ticks;
 	const struct trace_exit *exit;   /* what L0 handles, or what ends the guest; NULL if there is none */
 	const struct trace_entry *entry; /* what ends L0's part, or begins the guest's; NULL if L0 went no further */

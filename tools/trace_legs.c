@@ -44,6 +44,17 @@ static void *allocate_legs(size_t count)
 	return legs;
 }
 
+/* Times count from the first leg: when that was depends on how long L0 took to start. */
+static void count_from_first(struct leg *leg, size_t count)
+{
+	u64 first = ~0ull;
+
+	for (size_t i = 0; i < count; i++)
+		first = leg[i].start < first ? leg[i].start : first;
+	for (size_t i = 0; i < count; i++)
+		leg[i].start -= first;
+}
+
 /* Every entry and every exit ends a leg, and one for each CPU may be left. */
 struct leg *trace_legs(const struct trace *trace, size_t *count)
 {
@@ -69,6 +80,7 @@ struct leg *trace_legs(const struct trace *trace, size_t *count)
 	for (unsigned cpu = 0; cpu < trace->cpus; cpu++)
 		if (walker[cpu].exit && walker[cpu].exit->time >= walker[cpu].entry->time)
 			leg[n++] = last_leg(&walker[cpu], cpu);
+	count_from_first(leg, n);
 	*count = n;
 	return leg;
 }

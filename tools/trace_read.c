@@ -46,8 +46,8 @@ static bool read_header(struct reader *r)
 	    r->size < sizeof(header) + TRACE_DESCRIPTION_SIZE ||
 	    !is_our_description(r->bytes + sizeof(header)))
 		return wrong(r, "its format is that of another version of Turtles: run it again with this one");
-	if (header.sum != trace_sum(TRACE_SUM_START, r->bytes, offsetof(struct trace_header, sum)) || header.cpus == 0 ||
-	    header.cpus > TRACE_CPUS_MAX || header.tick_is_instruction > 1)
+	if (header.sum != trace_sum(TRACE_SUM_START, r->bytes, offsetof(struct trace_header, sum)) ||
+	    header.cpus == 0 || header.cpus > TRACE_CPUS_MAX || header.tick_is_instruction > 1)
 		return wrong(r, "it is damaged: a header that L0 never writes");
 	r->trace->cpus = header.cpus;
 	r->trace->tick_is_instruction = header.tick_is_instruction;

@@ -292,7 +292,7 @@ static void tree_has_the_round_trip(void **state)
 	(void)state;
 	assert_prints(1, trace_print_tree,
 		      "  L2         95  runs\n"
-		      "exit 1 of L2: cpuid, leaf 0x0, rip 0x1000, VMCS 0x5000, CPU 0, at 1590\n"
+		      "exit 1 of L2: cpuid, leaf 0x0, rip 0x1000, VMCS 0x5000, CPU 0, at 695\n"
 		      "  L0         50  hands it to L1\n"
 		      "  L1         30    runs\n"
 		      "  L0         20      vmread guest_rip = 0x1234\n"
@@ -302,7 +302,7 @@ static void tree_has_the_round_trip(void **state)
 		      "  in all: L0 110, L1 40 instructions; exits of L1: vmread 1, vmresume 1\n\n");
 	assert_prints(2, trace_print_tree,
 		      "  L2         29  runs\n"
-		      "exit 2 of L2: ept_violation, access --- to 0x0, rip 0x1000, VMCS 0x5000, CPU 0, at 1769\n"
+		      "exit 2 of L2: ept_violation, access --- to 0x0, rip 0x1000, VMCS 0x5000, CPU 0, at 874\n"
 		      "  L0         70  answers it\n"
 		      "  L0               ept02: 0x3000 is in the page at 0x403000 of 4 KiB, rwx\n"
 		      "  in all: L0 70, L1 0 instructions; exits of L1: none\n\n");
