@@ -51,6 +51,8 @@ const union trace_record *leg_note(const struct trace *trace, const struct leg *
 /* trace_names.c: what the numbers of the SDM are called. Text is good until the next call of the same function. */
 const char *trace_reason(u32 reason);
 const char *trace_level(unsigned level);
+/* Of its ticks: as run.tsv names it. */
+const char *trace_unit(const struct trace *trace);
 /* What an exit tells beside its reason, empty if nothing. */
 const char *trace_detail(const struct trace_exit *exit);
 /* A VMX instruction of L1 with its operands and its outcome, an event, pages mapped. */

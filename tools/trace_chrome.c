@@ -75,7 +75,7 @@ static void print_complete(struct writer *w, const struct leg *leg)
 	print_time(w->out, "ts", leg->start);
 	print_time(w->out, "dur", leg->ticks);
 	fprintf(w->out, ",\"args\":{\"%s\":%llu",
-		w->view->trace->tick_is_instruction ? "instructions" : "ticks", (unsigned long long)leg->ticks);
+		trace_unit(w->view->trace), (unsigned long long)leg->ticks);
 	if (leg_cause(leg))
 		fprintf(w->out, ",\"l2_exit\":%llu", (unsigned long long)leg_cause(leg));
 	if (leg->level == 0 && leg->exit) {

@@ -20,6 +20,11 @@ const char *trace_level(unsigned level)
 	return names[level];
 }
 
+const char *trace_unit(const struct trace *trace)
+{
+	return trace->tick_is_instruction ? "instructions" : "cycles";
+}
+
 static const struct {
 	u16 encoding;
 	const char *name;

@@ -89,7 +89,7 @@ static void print_sample(const struct trace_view *view, FILE *out, const struct 
 {
 	fprintf(out, "%-4s %5u [%03u] %llu.%09llu: %10llu %s: \n", trace_level(leg->level), leg->cpu, leg->cpu,
 		(unsigned long long)leg->start / 1000000000, (unsigned long long)leg->start % 1000000000,
-		(unsigned long long)leg->ticks, view->trace->tick_is_instruction ? "instructions" : "cycles");
+		(unsigned long long)leg->ticks, trace_unit(view->trace));
 	for (unsigned i = stack->depth; i-- > 0;)
 		fprintf(out, "\t%16x %s (turtles)\n", stack->depth - i, stack->frame[i]);
 	fprintf(out, "\n");

@@ -74,7 +74,8 @@ void trace_print_table(const struct trace_view *view, FILE *out)
 	for (size_t i = 0; i < view->count; i++)
 		if (view_has(view, &view->leg[i]))
 			add_leg(&view->leg[i]);
-	fprintf(out, "from\treason\towner\tcount\tl0_instructions\tl1_instructions\tl1_exits\tl1_exits_by_reason\n");
+	fprintf(out, "from\treason\towner\tcount\tl0_%s\tl1_%s\tl1_exits\tl1_exits_by_reason\n",
+		trace_unit(view->trace), trace_unit(view->trace));
 	for (unsigned level = 1; level <= 2; level++)
 		for (u32 reason = 0; reason < EXIT_REASONS; reason++)
 			for (unsigned owner = 0; owner < OWNERS; owner++)

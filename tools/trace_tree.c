@@ -1,11 +1,6 @@
 /* A trace as text: each exit of L2, and indented below it all that it caused. */
 #include "trace.h"
 
-static const char *unit(const struct trace_view *view)
-{
-	return view->trace->tick_is_instruction ? "instructions" : "ticks";
-}
-
 /* One line: who, for how long, and what, so deep below the exit that caused it. */
 static void print_line(FILE *out, const struct leg *leg, unsigned depth, const char *text, const char *more)
 {
@@ -100,7 +95,7 @@ static void print_sums(const struct trace_view *view, FILE *out, const struct su
 	const char *separator = "";
 
 	fprintf(out, "  in all: L0 %llu, L1 %llu %s; exits of L1: ", (unsigned long long)sums->ticks[0],
-		(unsigned long long)sums->ticks[1], unit(view));
+		(unsigned long long)sums->ticks[1], trace_unit(view->trace));
 	for (u32 reason = 0; reason < EXIT_REASONS; reason++) {
 		if (!sums->exits[reason])
 			continue;
