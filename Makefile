@@ -27,6 +27,8 @@ COVERAGE_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fprofile-ins
 L0_COVERAGE_FLAGS := -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
+# What tells of a trace, but for its main program.
+TRACE_SRC := $(wildcard tools/trace_*.c)
 LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
@@ -61,10 +63,10 @@ CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/min
 ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 DISK_OBJ := $(call object,rom,$(DISK_SRC))
-HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
+HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
-COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
+COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 # The bench: an L1 of its own on parts of the minivisor.
@@ -92,6 +94,8 @@ MKROM := $(BUILD)/mkrom
 DISK := $(BUILD)/disk.bin
 MKDISK := $(BUILD)/mkdisk
 PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
+TRACE := $(BUILD)/trace
+TRACE_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(TRACE_SRC)) $(BUILD)/tools/lib/trace_pack.o
 VERSION := $(BUILD)/generated/version.h
 LINUX := $(BUILD)/linux/vmlinuz
 KVMRUN := $(BUILD)/linux/kvmrun
@@ -110,7 +114,7 @@ l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 bench: $(BUILD)/bench.elf
 guests: $(GUESTS)
-rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
+rom: $(ROM) $(MKROM) $(DISK) $(MKDISK) $(TRACE)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin bios.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
@@ -226,6 +230,13 @@ $(BUILD)/tools/%.o: tools/%.c Makefile
 
 $(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
 	$(HOSTCC) $(filter %.o,$^) -o $@
+
+$(BUILD)/tools/lib/%.o: lib/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -c $< -o $@
+
+$(TRACE): $(BUILD)/tools/trace.o $(TRACE_OBJ) $(BUILD)/tools/plan.o
+	$(HOSTCC) $^ -o $@
 
 # Programs of the Linux that is L1 or L2: static, for there is no C library.
 $(BUILD)/linux/%.o: l1/linux/%.c Makefile

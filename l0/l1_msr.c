@@ -51,6 +51,8 @@ void bitmaps01_init(void)
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_COMMAND);
 	if (options.self_check)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_CHECK);
+	if (options.trace)
+		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_TRACE);
 }
 
 /* MSRs that the VMCS keeps for a guest, so that the CPU's own are L0's while L0 runs. */

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # The machine kind "bochs": Debian's emulator with a VMX CPU. Sourced; see run.sh for what it is given:
-# $out $work $cpu $cpus $memory $timeout $bare. It leaves console.txt, l0.txt and machine.log in $out.
+# $out $work $cpu $cpus $memory $timeout $bare $trace. It leaves console.txt, l0.txt and machine.log in $out.
 
 # shellcheck source=scripts/boot-image.sh
 . "$root/scripts/boot-image.sh"
@@ -138,6 +138,7 @@ speaker: enabled=0
 END
 	[ -n "$bare" ] || printf 'com2: enabled=1, mode=file, dev="%s"\n' "$out/l0.txt"
 	[ -z "${TURTLES_STEPS-}" ] || echo 'magic_break: enabled=1'
+	[ -z "$trace" ] || echo 'port_e9_hack: enabled=1'
 }
 
 # bochs_step_commands: with $TURTLES_STEPS=N, N steps are traced behind each XCHG BX, BX that begins a window of them.
@@ -209,6 +210,15 @@ close_trace() {
 	tracer=
 }
 
+# A trace of L0's comes out by standard output too, among what the debugger prints.
+keep_trace() {
+	if [ -n "$trace" ]; then
+		mv "$work/debugger.txt" "$work/output"
+		"$BUILD/trace" cut "$work/output" "$out/trace.bin" > "$work/debugger.txt"
+	fi
+	cat "$work/errors.txt" >> "$work/debugger.txt"
+}
+
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
 machine_run() {
 	open_log
@@ -222,7 +232,7 @@ machine_run() {
 	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
 	exec 3> "$work/console"
 	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
-		< /dev/null > "$debugger_output" 2>&1 3>&- 4>&- &
+		< /dev/null > "$debugger_output" 2> "$work/errors.txt" 3>&- 4>&- &
 	emulator=$!
 	machine_status=0
 	wait $emulator || machine_status=$?
@@ -231,6 +241,7 @@ machine_run() {
 	wait $reader || :
 	reader=
 	close_trace
+	keep_trace
 	close_log
 }
 

@@ -103,6 +103,8 @@ write_summary() {
 			echo "The owner handled the exit; L0's and L1's $machine_unit are all until the level that exited ran again."
 			printf 'Of them the counting itself took %s %s per exit.\n' \
 				"$(l0_fact accounting_ticks_per_exit)" "$machine_unit"
+			[ -z "$trace" ] || printf 'The trace took %s %s, which are not in the table.\n' \
+				"$(l0_fact trace_ticks)" "$machine_unit"
 			[ "$cpus" -eq 1 ] || [ "$machine_unit" != instructions ] ||
 				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi

@@ -33,6 +33,7 @@ usage: ./turtles run [OPTION]...
   --l2-append STRING  words for the command line of the bench as L2 of linux
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
+  --trace             record every transition into trace.bin, for ./turtles trace
   --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1200)
   --out DIR           the run's folder (a new one under build/runs)
 `./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
@@ -76,6 +77,7 @@ check_switch() {
 add_switch() {
 	case $1 in
 	l1=*) wrong "--set $1: where L1 comes from is what --l1 tells" ;;
+	trace=*) wrong "--set $1: that is what --trace is for" ;;
 	esac
 	check_switch "$1"
 	switches="$switches${switches:+ }$1"
@@ -83,11 +85,12 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm=''
+	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
 		--perf) perf=yes ;;
+		--trace) trace=yes ;;
 		-h | --help)
 			usage
 			exit 0
@@ -184,6 +187,13 @@ check_device() {
 	esac
 }
 
+check_trace() {
+	[ -n "$trace" ] || return 0
+	[ -z "$bare" ] || wrong "--trace is of what L0 sees, and with --bare there is no L0"
+	[ "$machine" = bochs ] || wrong "--trace is for --machine bochs, whose port 0xe9 takes it"
+	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
+}
+
 # What depends on the L1 and was not given.
 l1_defaults() {
 	case $l1 in
@@ -209,6 +219,7 @@ check() {
 	number_of_at_least --count "$count" 1
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
+	check_trace
 	check_device
 	check_l2
 	case $l1 in
@@ -256,6 +267,7 @@ fetch_linux() {
 build() {
 	set -- "$BUILD/mkrom" "$BUILD/rom.bin" "$BUILD/mkdisk" "$BUILD/disk.bin"
 	[ -n "$bare" ] || set -- "$@" "$BUILD/turtles.elf"
+	[ -z "$trace" ] || set -- "$@" "$BUILD/trace"
 	case $l1 in
 	minivisor)
 		set -- "$@" "$BUILD/minivisor.elf"
@@ -286,7 +298,7 @@ make_folder() {
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
 	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv turtles.iso domain.xml \
-		perf.data perf.txt trace.tsv steps.tsv; do
+		perf.data perf.txt trace.tsv steps.tsv trace.bin; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
@@ -337,7 +349,7 @@ module_lines() {
 # L0's first module, or comes from the device.
 boot() {
 	l0_file=${TURTLES_L0:-$BUILD/turtles.elf}
-	l0_line="turtles $machine_options${switches:+ $switches}"
+	l0_line="turtles $machine_options${trace:+ trace=on}${switches:+ $switches}"
 	if [ -n "$device" ]; then
 		boot_device
 	else

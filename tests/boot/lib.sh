@@ -92,7 +92,7 @@ nothing_left() {
 	for file in "$out"/.[!.]* "$out"/*; do
 		case ${file##*/} in
 		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log | witness.tsv | \
-			domain.xml | turtles.iso | steps.tsv) ;;
+			domain.xml | turtles.iso | steps.tsv | trace.bin) ;;
 		*)
 			echo "left behind: $file"
 			return 1
