@@ -247,11 +247,11 @@ static unsigned register_size(void)
 	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
 }
 
-static void fetch_if_stale(struct cpu *cpu, u64 encoding)
+static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
-	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, vmcs_field_of_half(encoding))))
+	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
 		nested_fetch_stale(cpu, slot);
 }
 
@@ -274,13 +274,16 @@ void nested_vmread_exit(struct cpu *cpu)
 {
 	u32 information, number = 0;
 	u64 encoding, value = 0;
+	enum vmcs_field field;
 	enum vmx_outcome outcome;
 
 	if (!may_access_fields(cpu))
 		return;
 	information = (u32)vmread(ENC_vm_exit_instruction_information);
 	encoding = register_value(cpu, INFO_REGISTER2(information));
-	fetch_if_stale(cpu, encoding);
+	field = vmcs_field_of_half(encoding);
+	cpu->nested.accesses.read[field]++;
+	fetch_if_stale(cpu, field);
 	outcome = vmcs12_vmread(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, &value, &number);
 	if (outcome == VMX_SUCCEED && LIKELY(information & INFO_IS_REGISTER)) {
 		set_register(cpu, INFO_REGISTER1(information), value);
@@ -297,6 +300,7 @@ void nested_vmwrite_exit(struct cpu *cpu)
 {
 	u32 information, number = 0;
 	u64 encoding, value = 0;
+	enum vmcs_field field;
 	enum vmx_outcome outcome;
 
 	if (!may_access_fields(cpu))
@@ -311,10 +315,12 @@ void nested_vmwrite_exit(struct cpu *cpu)
 		if (!read_operand(cpu, &operand, &value, register_size()))
 			return;
 	}
-	fetch_if_stale(cpu, encoding);
+	field = vmcs_field_of_half(encoding);
+	cpu->nested.accesses.written[field]++;
+	fetch_if_stale(cpu, field);
 	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
 	if (outcome == VMX_SUCCEED)
-		nested_direct_written(cpu, cpu->nested.current, vmcs_field_of_half(encoding));
+		nested_direct_written(cpu, cpu->nested.current, field);
 	nested_complete(cpu, outcome, number);
 }
 

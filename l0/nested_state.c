@@ -85,7 +85,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
-	nested_direct_init(&nested->caps12.fields);
+	nested_direct_init(cpu);
 	nested_enter_init();
 	keep_fields_from_l2(&nested->caps12);
 	nested->features12 = ept_features_of(&nested->caps12);
@@ -112,7 +112,7 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct vmcs12_image image;
 
-	nested_direct_collect(slot);
+	nested_direct_collect(cpu, slot);
 	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
 	vmcs12_store(&slot->vmcs12, &image);
 	/* The header stays as L1 wrote it. */
@@ -194,6 +194,7 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
 	slot->settled = 0;
 	slot->shadow = shadow;
+	slot->direct = options.vmcs_shadowing && !shadow;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
 	init_input(slot);

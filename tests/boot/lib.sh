@@ -91,7 +91,7 @@ nothing_left() {
 	done
 	for file in "$out"/.[!.]* "$out"/*; do
 		case ${file##*/} in
-		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log | witness.tsv | \
+		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | fields.tsv | run.tsv | machine.log | witness.tsv | \
 			domain.xml | turtles.iso) ;;
 		*)
 			echo "left behind: $file"
