@@ -4,6 +4,7 @@
 
 #include "vmcs_shadow/entry_check.h"
 #include "ept_merge/ept02.h"
+#include "field_page.h"
 #include "memory.h"
 #include "vmcs_shadow/direct_set.h"
 #include "vmcs_shadow/merge.h"
@@ -41,6 +42,8 @@ struct vmcs_slot {
 	 */
 	bool shadow;
 	bool direct; /* direct12 is in use: of no shadow VMCS, as L2 changes those, too */
+	struct field_page *page; /* of L1's memory, in use instead of direct12; NULL if there is none */
+	u64 page_msr;            /* by which L1 named it */
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
@@ -104,6 +107,7 @@ struct nested {
 	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
 	u64 evictions;
 	struct direct direct;
+	struct field_set paged; /* the fields that a field page has */
 	struct field_accesses accesses; /* L1's VMREADs and VMWRITEs that exited */
 };
 

@@ -4,6 +4,7 @@
  * Use of Virtual-Machine Control Structures". Which fields, is for vmcs_shadow/direct_set.c.
  */
 #include "nested_direct.h"
+#include "nested_page.h"
 #include "l1_exit.h"
 #include "nested_switch.h"
 #include "options.h"
@@ -104,11 +105,13 @@ static void load_direct12(const struct vmcs_slot *slot)
 	ASSERT(vmptrld(slot->direct12) == VMX_SUCCEED);
 }
 
-void nested_direct_fill(struct cpu *cpu, const struct vmcs_slot *slot)
+void nested_direct_fill(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct field_set fields = cpu->nested.direct.set.read;
 	enum vmcs_field f;
 
+	if (slot->page)
+		nested_page_fill(cpu, slot);
 	if (!slot->direct)
 		return;
 	load_direct12(slot);
@@ -134,8 +137,11 @@ void nested_direct_publish(struct cpu *cpu, struct vmcs_slot *slot)
 	const struct field_set *shadowed = &cpu->nested.direct.set.read;
 	struct vmcs12 *vmcs12 = &slot->vmcs12;
 
-	if (!slot->direct)
+	if (UNLIKELY(!slot->direct)) {
+		if (slot->page)
+			nested_page_publish(cpu, slot);
 		return;
+	}
 	load_direct12(slot);
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
 		for (u64 word = vmcs12->changed.word[i] & shadowed->word[i]; word; word &= word - 1) {
@@ -154,8 +160,11 @@ void nested_direct_collect(struct cpu *cpu, struct vmcs_slot *slot)
 	const struct direct_field *end = written + cpu->nested.direct.written_count;
 	struct vmcs12 *vmcs12 = &slot->vmcs12;
 
-	if (!slot->direct)
+	if (UNLIKELY(!slot->direct)) {
+		if (slot->page)
+			nested_page_take(cpu, slot);
 		return;
+	}
 	load_direct12(slot);
 	for (; written < end; written++) {
 		u64 value = vmread(written->encoding);
@@ -176,7 +185,7 @@ void nested_direct_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmc
 
 static bool is_in_use(const struct vmcs_slot *slot)
 {
-	return slot->vmptr12 != VMCS_NO_POINTER && slot->direct;
+	return slot->vmptr12 != VMCS_NO_POINTER && !slot->shadow;
 }
 
 /* Another set, for all VMCSs that L1 keeps active. What it accesses is in vmcs12 before and in direct12 behind. */

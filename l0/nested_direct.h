@@ -1,4 +1,6 @@
-/* Fields of vmcs12 where L1 reaches them without an exit: VMCS shadowing by the CPU. */
+/*
+ * Fields of vmcs12 where L1 reaches them without an exit: VMCS shadowing by the CPU, or the page that L1 gave the VMCS.
+ */
 #ifndef TURTLES_NESTED_DIRECT_H
 #define TURTLES_NESTED_DIRECT_H
 
@@ -12,7 +14,7 @@ void nested_direct_init(struct cpu *cpu);
 void nested_direct_init_slot(struct vmcs_slot *slot);
 
 /* All of vmcs12, which has come into the slot. Like the next one, leaves vmcs01 current. */
-void nested_direct_fill(struct cpu *cpu, const struct vmcs_slot *slot);
+void nested_direct_fill(struct cpu *cpu, struct vmcs_slot *slot);
 /* L1 has made another VMCS current, or none; vmcs01 is current for the CPU. */
 void nested_direct_follow(struct cpu *cpu);
 

@@ -3,6 +3,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_direct.h"
+#include "nested_page.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -247,12 +248,19 @@ static unsigned register_size(void)
 	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
 }
 
-static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
+static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	nested_fetch_stale(cpu, slot);
+	if (slot->page)
+		nested_page_publish(cpu, slot);
+}
+
+static inline void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
 	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
-		nested_fetch_stale(cpu, slot);
+		fetch_stale(cpu, slot);
 }
 
 /* SDM's tables of instruction information: the register forms of VMREAD and VMWRITE need nothing decoded in full. */
@@ -261,12 +269,14 @@ static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 #define INFO_REGISTER2(i) ((enum gpr)((i) >> 28 & 0xf))
 
 /* VMREAD and VMWRITE: what comes before their operands. */
-static bool may_access_fields(struct cpu *cpu)
+static inline bool may_access_fields(struct cpu *cpu)
 {
 	if (!may_execute(cpu))
 		return false;
 	if (UNLIKELY(!cpu->nested.current))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+	else if (UNLIKELY(cpu->nested.current->page))
+		nested_page_take(cpu, cpu->nested.current);
 	return cpu->nested.current != NULL;
 }
 
@@ -321,6 +331,8 @@ void nested_vmwrite_exit(struct cpu *cpu)
 	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
 	if (outcome == VMX_SUCCEED)
 		nested_direct_written(cpu, cpu->nested.current, field);
+	if (UNLIKELY(cpu->nested.current->page) && outcome == VMX_SUCCEED)
+		nested_page_write(cpu, cpu->nested.current, field);
 	nested_complete(cpu, outcome, number);
 }
 
