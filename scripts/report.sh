@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
-# What a run leaves behind: run.tsv, exits.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
+# What a run leaves behind: run.tsv, exits.tsv, fields.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
 
 l0_fact() {
 	awk -F '\t' -v key="$1" '$1 == "run" && $2 == key { value = $3 } END { print value }' "$out/l0.txt"
@@ -53,6 +53,16 @@ write_exits() {
 			"$machine_unit" "$machine_unit"
 		tr -d '\r' < "$out/l0.txt" | sed -n "s/^exits$tab//p"
 	} > "$out/exits.tsv"
+}
+
+# With the switch field_stats.
+write_fields() {
+	rm -f "$out/fields.tsv"
+	grep -q "^fields$tab" "$out/l0.txt" || return 0
+	{
+		printf 'field\tvmreads\tvmwrites\tdirect\n'
+		tr -d '\r' < "$out/l0.txt" | sed -n "s/^fields$tab//p"
+	} > "$out/fields.tsv"
 }
 
 # exits_table UNIT: its short name.
@@ -168,7 +178,7 @@ say_timeout() {
 
 # What L0 said on its log when it stopped, in one line: its own words, not its tables.
 l0_complaint() {
-	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^run$tab" -e '^turtles-l0-verdict' |
+	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^fields$tab" -e "^run$tab" -e '^turtles-l0-verdict' |
 		grep -e '^L0[: ]' -e '^L1 ' | head -n 1
 }
 
@@ -190,6 +200,7 @@ report() {
 	commit=$("$root/scripts/version.sh")
 	version=$(machine_version)
 	write_exits
+	write_fields
 	write_run
 	write_summary
 	echo

@@ -297,8 +297,7 @@ make_folder() {
 	fi
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
-	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv turtles.iso domain.xml \
-		perf.data perf.txt trace.tsv steps.tsv trace.bin; do
+	for file in $RUN_FILES; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"

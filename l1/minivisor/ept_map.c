@@ -2,8 +2,8 @@
 #include "boot.h"
 #include "ept.h"
 #include "fail.h"
+#include "fields.h"
 #include "insn.h"
-#include "vmx_insn.h"
 #include "vmx_root.h"
 
 #define LEAF_FLAGS (EPT_RWX | MEMORY_WB << EPT_MEMORY_TYPE_SHIFT)

@@ -9,6 +9,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 out=$folder/out
 images=$BUILD/images
+# shellcheck source=scripts/lib.sh disable=SC2086 # words
+RUN_FILES=$(. "$root/scripts/lib.sh" && echo $RUN_FILES)
 number=0
 
 plan() {
@@ -91,8 +93,10 @@ nothing_left() {
 	done
 	for file in "$out"/.[!.]* "$out"/*; do
 		case ${file##*/} in
-		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log | witness.tsv | \
-			domain.xml | turtles.iso | steps.tsv | trace.bin) ;;
+		'.[!.]*' | '*') continue ;;
+		esac
+		case " $RUN_FILES " in
+		*" ${file##*/} "*) ;;
 		*)
 			echo "left behind: $file"
 			return 1
