@@ -40,6 +40,7 @@ struct cpu {
 	u64 gpr[GPRS];
 	u64 host_rsp;
 	u64 tsc_entry, tsc_exit;
+	u64 trace_ticks; /* since the last exit, that went into the trace */
 	bool attention; /* an NMI has hit L0 since it last looked at the wishes: do not enter a guest */
 	bool abandoned; /* so the last entry did not happen */
 
@@ -72,6 +73,11 @@ struct cpu *current_cpu(void);
 /* What the CPU offers, probed once at start. main.c */
 extern struct vmx_capabilities host_caps;
 
+/* entry.S; and the way that entries go: these, or with the trace around them. trace.c */
+void vmx_transition(void);
+void vmx_transition_kickable(void);
+extern void (*vmx_way_in)(void), (*vmx_way_in_kickable)(void);
+
 #define VMX_ENTER(transition) \
 	__asm__ volatile("call " transition : "+D"(cpu), "+S"(rsi) : : \
 			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", \
@@ -85,7 +91,7 @@ static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
 {
 	u64 rsi = launch;
 
-	VMX_ENTER("vmx_transition");
+	VMX_ENTER("*vmx_way_in(%%rip)");
 	return cpu;
 }
 /* Of entry.S: the CPU refused the current VMCS. If L1 is to blame it runs next, and the answer is whom to enter. */
@@ -95,7 +101,7 @@ static inline struct cpu *vmx_enter_kickable(struct cpu *cpu, bool launch)
 {
 	u64 rsi = launch;
 
-	VMX_ENTER("vmx_transition_kickable");
+	VMX_ENTER("*vmx_way_in_kickable(%%rip)");
 	return cpu;
 }
 #undef VMX_ENTER

@@ -14,8 +14,9 @@
 #define CPU_HOST_RSP 128
 #define CPU_TSC_ENTRY 136
 #define CPU_TSC_EXIT 144
-#define CPU_ATTENTION 152
-#define CPU_ABANDONED 153
+#define CPU_TRACE_TICKS 152
+#define CPU_ATTENTION 160
+#define CPU_ABANDONED 161
 
 	.text
 	.globl vmx_transition, vmx_transition_kickable
@@ -91,5 +92,51 @@ vmx_exit_point:
 	movq	%rsp, %rdi
 	movq	CPU_HOST_RSP(%rsp), %rsp
 	ret
+
+/*
+ * The same with a hook of trace.c before and behind. What of it falls between the readings of the TSC is measured, and
+ * the rest of the instructions that are not there without a trace are these: the first RDTSC, and behind the second
+ * what takes its sum, with the CALL or RET at the end.
+ */
+#define TICKS_BESIDE 8
+
+	.macro TICKS_BEGIN
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rax, %rdx
+	pushq	%rdx
+	.endm
+
+	.macro TICKS_END
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	popq	%rdx
+	subq	%rdx, %rax
+	addq	$TICKS_BESIDE, %rax
+	addq	%rax, CPU_TRACE_TICKS(%rdi)
+	.endm
+
+	.macro TRACED transition
+	.globl \transition\()_traced
+\transition\()_traced:
+	TICKS_BEGIN
+	pushq	%rdi
+	pushq	%rsi
+	call	trace_entering
+	popq	%rsi
+	popq	%rdi
+	TICKS_END
+	call	\transition
+	TICKS_BEGIN
+	pushq	%rdi
+	call	trace_exited
+	popq	%rdi
+	TICKS_END
+	ret
+	.endm
+
+	TRACED vmx_transition
+	TRACED vmx_transition_kickable
 
 	.section .note.GNU-stack, "", @progbits

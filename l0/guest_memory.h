@@ -39,4 +39,10 @@ unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size);
 /* The memory operand of the VMX instruction that exited; false if L1 was given an exception instead. */
 bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear);
 
+/*
+ * The same operand as L1 has it, for one who only looks: nothing is injected, and no accessed flag is set. False if the
+ * instruction would fault; *to is as it was then.
+ */
+bool l1_peek_operand(struct cpu *cpu, void *to, unsigned size);
+
 #endif

@@ -328,6 +328,11 @@ bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf)
 	return true;
 }
 
+bool ept01_mapped(u64 address10, struct ept_leaf *leaf)
+{
+	return address10 < address_space_end() && ept_table_lookup(&pages01, ept01_root, address10, leaf);
+}
+
 void ept01_protect(u64 address10, u8 rights)
 {
 	struct ept_leaf leaf;

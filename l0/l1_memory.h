@@ -36,6 +36,8 @@ void l1_write(u64 address10, const void *from, u64 size);
 
 /* The leaf of EPT01 around an address, mapped first if it was not yet. An ept01_view. */
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf);
+/* The same without mapping anything: false if EPT01 has nothing there now. */
+bool ept01_mapped(u64 address10, struct ept_leaf *leaf);
 
 /*
  * Writes to a page are to exit, on behalf of this CPU and until it names another page or NO_APIC_PAGE.

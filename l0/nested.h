@@ -4,7 +4,9 @@
 
 #include "vmcs_shadow/entry_check.h"
 #include "ept_merge/ept02.h"
+#include "field_page.h"
 #include "memory.h"
+#include "vmcs_shadow/direct_set.h"
 #include "vmcs_shadow/merge.h"
 
 #define EPT02_SLOTS_MAX 64
@@ -39,6 +41,9 @@ struct vmcs_slot {
 	 * stale here; it has the others where L2 may read them, unless they are dirty.
 	 */
 	bool shadow;
+	bool direct; /* direct12 is in use: of no shadow VMCS, as L2 changes those, too */
+	struct field_page *page; /* of L1's memory, in use instead of direct12; NULL if there is none */
+	u64 page_msr;            /* by which L1 named it */
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
@@ -52,6 +57,8 @@ struct vmcs_slot {
 	struct field_write always[ALWAYS_MAX];
 	unsigned always_count;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
+	struct field_set read_at_exit;  /* what it saves that vmcs12 gets at once */
+	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
 	struct merge_input input; /* what L0 brings to the merge */
@@ -60,6 +67,27 @@ struct vmcs_slot {
 	struct watch watch[MERGED_PAGES];
 	struct field_set passes_vmread, passes_vmwrite; /* the fields that L2 accesses in a shadow VMCS */
 	u64 used;
+};
+
+/* The fields that L1 reaches without an exit, by VMCS shadowing; nested_direct.c */
+struct direct {
+	struct field_set possible;
+	struct direct_set set;
+	bool is_read[VMCS_FIELDS + 1]; /* of the set */
+	struct direct_field {
+		u32 encoding;
+		u32 field;
+	} written[VMCS_FIELDS]; /* of the set */
+	unsigned written_count;
+	u64 *vmread_bitmap, *vmwrite_bitmap;
+
+	/* Learning: rounds from one probe to the next, 0 if there is nothing to learn. */
+	u32 rounds, rounds_left;
+	u32 entries_left; /* of a round, or of a probe */
+	u64 total_before;
+	bool probing;
+	struct direct_set before_probe;
+	struct field_accesses before; /* as of the last look */
 };
 
 struct nested {
@@ -78,6 +106,9 @@ struct nested {
 	struct ept_pages ept02_pages;
 	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
 	u64 evictions;
+	struct direct direct;
+	struct field_set paged; /* the fields that a field page has */
+	struct field_accesses accesses; /* L1's VMREADs and VMWRITEs that exited */
 };
 
 /*

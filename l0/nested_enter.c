@@ -51,11 +51,25 @@ void nested_enter_init(void)
 	field_set_unite(&unsettling, &entry_check_guest_fields.set);
 }
 
+/* Of the state that an exit leaves in vmcs02: what L1 reads without an exit of its own comes into vmcs12 at once. */
+static void plan_reading(const struct cpu *cpu, struct vmcs_slot *slot)
+{
+	const struct field_set *direct = &cpu->nested.direct.set.read;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		u64 all = slot->stale_at_exit.word[i];
+
+		slot->read_at_exit.word[i] = options.lazy_guest_state ? all & direct->word[i] : all;
+		slot->stale_at_exit.word[i] = all & ~slot->read_at_exit.word[i];
+	}
+	slot->reads_at_exit = !field_set_is_empty(&slot->read_at_exit);
+}
+
 /*
  * What follows from the exit controls alone: which state an exit leaves in vmcs02 for vmcs12 to see, and which must
  * be put back into vmcs02 at every entry since vmcs12 loads it but never saves what L2 made of it.
  */
-static void plan_exit_state(struct vmcs_slot *slot)
+static void plan_exit_state(const struct cpu *cpu, struct vmcs_slot *slot)
 {
 	static const struct {
 		u32 save, load;
@@ -83,6 +97,7 @@ static void plan_exit_state(struct vmcs_slot *slot)
 	}
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		slot->stale_at_exit.word[i] &= host_caps.fields.word[i];
+	plan_reading(cpu, slot);
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
@@ -129,8 +144,12 @@ static void load_shadowed_pdptes(struct vmcs_slot *slot)
 	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
 		return;
 	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
-	for (unsigned i = 0; i < PDPTES; i++)
-		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
+	for (unsigned i = 0; i < PDPTES; i++) {
+		enum vmcs_field f = (enum vmcs_field)(F_guest_pdpte0 + i);
+
+		vmcs12_set(&slot->vmcs12, f, pdpte[i]);
+		field_set_add(&slot->vmcs12.changed, f);
+	}
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -148,7 +167,7 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 			return verdict;
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
-		plan_exit_state(slot);
+		plan_exit_state(cpu, slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
@@ -393,11 +412,15 @@ static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const 
 
 /* The checks, and all that they may find. False if L1 goes on with their answer. */
 static bool enter_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode,
-			       const struct field_set *inherited)
+			       struct field_set *inherited)
 {
 	struct entry_verdict verdict;
 
 	load_vmcs01(cpu);
+	if (UNLIKELY(field_set_has(&slot->vmcs12.dirty, F_vm_entry_controls))) { /* which decide that */
+		field_set_clear(inherited);
+		add_inherited(slot, inherited);
+	}
 	verdict = check_entry(cpu, slot, long_mode);
 	if (verdict.result == ENTRY_vmfail)
 		nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
@@ -415,7 +438,8 @@ static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	struct field_set inherited = { { 0 } };
 
 	add_inherited(slot, &inherited);
-	nested_direct_collect(slot);
+	nested_direct_collect(cpu, slot);
+	nested_direct_count(cpu);
 	settled = is_settled(slot, long_mode);
 	if (LIKELY(settled))
 		switch_to_settled_l2(cpu, slot, &inherited);

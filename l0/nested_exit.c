@@ -39,10 +39,8 @@ static void save_guest_state(struct vmcs_slot *slot)
 	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER)) /* by L2's VMREAD and VMWRITE */
 		vmcs12_learn(vmcs12, F_vm_instruction_error, vmread(ENC_vm_instruction_error));
 	vmcs12->stale = slot->stale_at_exit;
-	if (!options.lazy_guest_state) {
-		read_fields02(vmcs12, vmcs12->stale);
-		field_set_clear(&vmcs12->stale);
-	}
+	if (UNLIKELY(slot->reads_at_exit))
+		read_fields02(vmcs12, slot->read_at_exit);
 	vmcs12_learn(vmcs12, F_vm_entry_interruption_information,
 		     vmcs12_get(vmcs12, F_vm_entry_interruption_information) & ~INTR_VALID);
 	vmcs12_learn(vmcs12, F_vm_entry_controls, (entry12 & ~ENTRY_ia32e_mode_guest) |

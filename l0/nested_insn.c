@@ -3,6 +3,7 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_direct.h"
+#include "nested_page.h"
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -247,12 +248,19 @@ static unsigned register_size(void)
 	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
 }
 
-static void fetch_if_stale(struct cpu *cpu, u64 encoding)
+static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	nested_fetch_stale(cpu, slot);
+	if (slot->page)
+		nested_page_publish(cpu, slot);
+}
+
+static inline void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
-	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, vmcs_field_of_half(encoding))))
-		nested_fetch_stale(cpu, slot);
+	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
+		fetch_stale(cpu, slot);
 }
 
 /* SDM's tables of instruction information: the register forms of VMREAD and VMWRITE need nothing decoded in full. */
@@ -261,12 +269,14 @@ static void fetch_if_stale(struct cpu *cpu, u64 encoding)
 #define INFO_REGISTER2(i) ((enum gpr)((i) >> 28 & 0xf))
 
 /* VMREAD and VMWRITE: what comes before their operands. */
-static bool may_access_fields(struct cpu *cpu)
+static inline bool may_access_fields(struct cpu *cpu)
 {
 	if (!may_execute(cpu))
 		return false;
 	if (UNLIKELY(!cpu->nested.current))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+	else if (UNLIKELY(cpu->nested.current->page))
+		nested_page_take(cpu, cpu->nested.current);
 	return cpu->nested.current != NULL;
 }
 
@@ -274,13 +284,16 @@ void nested_vmread_exit(struct cpu *cpu)
 {
 	u32 information, number = 0;
 	u64 encoding, value = 0;
+	enum vmcs_field field;
 	enum vmx_outcome outcome;
 
 	if (!may_access_fields(cpu))
 		return;
 	information = (u32)vmread(ENC_vm_exit_instruction_information);
 	encoding = register_value(cpu, INFO_REGISTER2(information));
-	fetch_if_stale(cpu, encoding);
+	field = vmcs_field_of_half(encoding);
+	cpu->nested.accesses.read[field]++;
+	fetch_if_stale(cpu, field);
 	outcome = vmcs12_vmread(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, &value, &number);
 	if (outcome == VMX_SUCCEED && LIKELY(information & INFO_IS_REGISTER)) {
 		set_register(cpu, INFO_REGISTER1(information), value);
@@ -297,6 +310,7 @@ void nested_vmwrite_exit(struct cpu *cpu)
 {
 	u32 information, number = 0;
 	u64 encoding, value = 0;
+	enum vmcs_field field;
 	enum vmx_outcome outcome;
 
 	if (!may_access_fields(cpu))
@@ -311,10 +325,14 @@ void nested_vmwrite_exit(struct cpu *cpu)
 		if (!read_operand(cpu, &operand, &value, register_size()))
 			return;
 	}
-	fetch_if_stale(cpu, encoding);
+	field = vmcs_field_of_half(encoding);
+	cpu->nested.accesses.written[field]++;
+	fetch_if_stale(cpu, field);
 	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
 	if (outcome == VMX_SUCCEED)
-		nested_direct_written(cpu, cpu->nested.current, vmcs_field_of_half(encoding));
+		nested_direct_written(cpu, cpu->nested.current, field);
+	if (UNLIKELY(cpu->nested.current->page) && outcome == VMX_SUCCEED)
+		nested_page_write(cpu, cpu->nested.current, field);
 	nested_complete(cpu, outcome, number);
 }
 

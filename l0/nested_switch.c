@@ -57,7 +57,7 @@ void vmx_abort(struct cpu *cpu, struct vmcs_slot *slot, enum vmx_abort indicator
 
 void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_l2 *left)
 {
-	nested_direct_publish(slot);
+	nested_direct_publish(cpu, slot);
 	load_vmcs01(cpu);
 	if (!host_state12_load(&slot->vmcs12, left)) {
 		vmx_abort(cpu, slot, VMX_ABORT_host_pdptes);

@@ -141,6 +141,24 @@ static void print_pools(void)
 	      ept02_evictions);
 }
 
+/* L1's accesses to fields of its VMCS that exited, on all CPUs, and what the first CPU lets it access directly. */
+static void print_fields(void)
+{
+	const struct direct_set *direct = &cpus[0]->nested.direct.set;
+
+	for (enum vmcs_field f = 0; f < VMCS_FIELDS; f++) {
+		u64 read = 0, written = 0;
+
+		for (unsigned i = 0; i < cpu_count; i++) {
+			read += cpus[i]->nested.accesses.read[f];
+			written += cpus[i]->nested.accesses.written[f];
+		}
+		if (read || written || field_set_has(&direct->read, f))
+			print("fields\t%s\t%lu\t%lu\t%s\n", vmcs_field[f].name, read, written,
+			      field_set_has(&direct->written, f) ? "rw" : field_set_has(&direct->read, f) ? "r" : "-");
+	}
+}
+
 void stats_print(void)
 {
 	struct stats *s = &cpus[0]->stats;
@@ -162,5 +180,7 @@ void stats_print(void)
 	print("run\tl2_ticks\t%lu\n", s->guest_ticks[LEVEL_2]);
 	print("run\taccounting_ticks_per_exit\t%lu\n", s->accounting_ticks);
 	print_pools();
+	if (options.field_stats)
+		print_fields();
 	self_check_print();
 }
