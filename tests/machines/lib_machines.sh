@@ -10,17 +10,18 @@ payloads() {
 		paste -s -d , -
 }
 
-# guest_lines PREFIX FILE: what minivisor and the payloads print, but for what depends on time and on the machine.
+# guest_lines PREFIX FILE: what minivisor and the payloads print, but for what depends on time and on the machine. The order of
+# the guests does, too.
 guest_lines() {
-	tr -d '\r' < "$2" | sed -n "s/^$1//p" | grep -e '^minivisor: VMX is on' -e '^\[[a-z_]*\] ' | grep -v '\] exits: '
+	tr -d '\r' < "$2" | sed -n "s/^$1//p" | grep -e '^minivisor: VMX is on' -e '^\[[a-z_]*\] ' | grep -v '\] exits: ' | sort
 }
 
-# on_kvm VMM: the reference on the bare CPU, then L0 as the guest of that VMM.
+# on_kvm VMM PAYLOADS: the reference on the bare CPU, then L0 as the guest of that VMM.
 on_kvm() {
-	run --memory 128 --bare --l2 "$(payloads)" --count $COUNT
+	run --memory 128 --bare --l2 "$2" --count $COUNT
 	guest_lines '' "$out/console.txt" > "$folder/bare.txt"
 	ok "the reference on the bare CPU" status_is 0
-	run --bare --l1 linux --vmm "$1" --l2 turtles --l3 "$(payloads)" --count $COUNT --timeout 1800
+	run --bare --l1 linux --vmm "$1" --l2 turtles --l3 "$2" --count $COUNT --timeout 1800
 	guest_lines '\[turtles\] ' "$out/console.txt" > "$folder/guest.txt"
 	tr -d '\r' < "$out/console.txt" | sed -n 's/^\[turtles L0\] //p' > "$folder/l0.txt"
 }

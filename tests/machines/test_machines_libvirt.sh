@@ -7,5 +7,5 @@
 . "$(dirname "$0")/lib_machines.sh"
 
 plan 8
-on_kvm libvirt
+on_kvm libvirt "$(payloads)"
 passes_everywhere libvirt

@@ -7,5 +7,5 @@
 . "$(dirname "$0")/lib_machines.sh"
 
 plan 8
-on_kvm qemu
+on_kvm qemu "$(payloads)"
 passes_everywhere qemu
