@@ -32,8 +32,11 @@ static const union field_bits merged_fields = { .has = {
 #undef F
 } };
 
-/* Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. */
-static struct field_set unsettling;
+/*
+ * Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. Where none of those in
+ * the second set has changed, only the event to inject and host state are to be checked.
+ */
+static struct field_set unsettling, merging;
 
 void nested_enter_init(void)
 {
@@ -44,11 +47,14 @@ void nested_enter_init(void)
 		affected = merge_affected(&one);
 		field_set_remove(&affected, (enum vmcs_field)f);
 		if (vmcs_field[f].use == USE_MERGE || vmcs_field[f].use == USE_EMUL || !field_set_is_empty(&affected))
-			field_set_add(&unsettling, (enum vmcs_field)f);
+			field_set_add(&merging, (enum vmcs_field)f);
 	}
-	field_set_unite(&unsettling, &entry_check_controls_fields.set);
+	field_set_unite(&merging, &entry_check_guest_fields.set);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		merging.word[i] |= entry_check_controls_fields.set.word[i] & ~entry_check_event_fields.set.word[i];
+	unsettling = merging;
+	field_set_unite(&unsettling, &entry_check_event_fields.set);
 	field_set_unite(&unsettling, &entry_check_host_fields.set);
-	field_set_unite(&unsettling, &entry_check_guest_fields.set);
 }
 
 /* Of the state that an exit leaves in vmcs02: what L1 reads without an exit of its own comes into vmcs12 at once. */
@@ -342,18 +348,38 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 }
 
 /*
- * Is all as it was at the last entry but for fields of vmcs12 that are copied unseen? The checks passed then, and the
- * merge, the bitmaps, EPT02 and VPID02 are what they would be now. What L1 may have written over the virtual TPR since,
- * the CPU checks: nested_entry_refused().
+ * Is all as it was at the last entry but for fields of vmcs12? The merge, the bitmaps, EPT02 and VPID02 are what they
+ * would be now, if merging has none of those fields. What L1 may have written over the virtual TPR since, the CPU checks:
+ * nested_entry_refused().
  */
 static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 {
 	const struct ept02 *ept02 = slot->ept02;
 
-	return slot->settled == nested_generation && !field_set_intersects(&slot->vmcs12.dirty, &unsettling) &&
-	       slot->checked_long_mode == long_mode &&
+	return slot->settled == nested_generation && slot->checked_long_mode == long_mode &&
 	       field12(slot, F_guest_activity_state) != ACTIVITY_wait_for_sipi &&
 	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
+}
+
+/* The checks that passed at the last entry and that fields outside merging may fail now. */
+static NOINLINE bool checks_pass_still(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+{
+	const struct field_set *dirty = &slot->vmcs12.dirty;
+	struct entry_context context = { .l1_long_mode = long_mode };
+
+	if (field_set_intersects(dirty, &merging))
+		return false;
+	if (field_set_intersects(dirty, &entry_check_host_fields.set) &&
+	    entry_check_host(&slot->vmcs12, &cpu->nested.caps12, &context).result != ENTRY_ok)
+		return false;
+	return entry_check_event(&slot->vmcs12, &cpu->nested.caps12).result == ENTRY_ok;
+}
+
+/* Can the entry copy the fields that have changed, and do nothing else? */
+static bool may_copy(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+{
+	return is_settled(slot, long_mode) && (LIKELY(!field_set_intersects(&slot->vmcs12.dirty, &unsettling)) ||
+					       checks_pass_still(cpu, slot, long_mode));
 }
 
 /*
@@ -440,7 +466,7 @@ static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	add_inherited(slot, &inherited);
 	nested_direct_collect(cpu, slot);
 	nested_direct_count(cpu);
-	settled = is_settled(slot, long_mode);
+	settled = may_copy(cpu, slot, long_mode);
 	if (LIKELY(settled))
 		switch_to_settled_l2(cpu, slot, &inherited);
 	else if (!enter_unsettled_l2(cpu, slot, long_mode, &inherited))

@@ -109,8 +109,8 @@ static bool cr_access_is_l1s(const struct exit_case *exit)
 static bool io_is_l1s(const struct exit_case *exit)
 {
 	u64 qualification = exit->event->qualification;
-	u16 port = (u16)((qualification & IO_ACCESS_PORT) >> IO_ACCESS_PORT_SHIFT);
-	unsigned size = (unsigned)(qualification & IO_ACCESS_SIZE_LESS_1) + 1;
+	u16 port = IO_ACCESS_PORT_OF(qualification);
+	unsigned size = IO_ACCESS_SIZE_OF(qualification);
 	const struct owner_bitmaps *bitmaps = exit->bitmaps;
 
 	if (!asks(exit, CONTROLS_proc, PROC_use_io_bitmaps))
@@ -252,28 +252,35 @@ static const struct rule rules[EXIT_REASONS] = {
 	[REASON_wrmsrlist] = UNEXPECTED,
 };
 
-enum exit_owner exit_owner(const struct vmcs12 *vmcs12, const struct exit_event *event,
-			   const struct owner_bitmaps *bitmaps)
+enum exit_owner exit_owner_by_reason(const struct vmcs12 *vmcs12, u32 reason)
 {
-	const struct exit_case exit = { vmcs12, event, bitmaps };
-	u32 reason = event->reason & EXIT_REASON_BASIC;
-	bool is_l1s;
+	const struct rule *rule;
 
 	if (reason >= EXIT_REASONS)
 		return OWNER_unexpected;
-	switch ((enum rule_kind)rules[reason].kind) {
+	rule = &rules[reason];
+	switch ((enum rule_kind)rule->kind) {
 	case RULE_l0:
 		return OWNER_l0;
 	case RULE_l1:
 		return OWNER_l1;
 	case RULE_control:
-		is_l1s = asks(&exit, (enum control_group)rules[reason].group, rules[reason].control);
-		break;
+		return vmcs12_controls(vmcs12, (enum control_group)rule->group) & rule->control ? OWNER_l1 : OWNER_l0;
 	case RULE_function:
-		is_l1s = rules[reason].is_l1s(&exit);
-		break;
+		return OWNER_by_event;
 	default:
 		return OWNER_unexpected;
 	}
-	return is_l1s ? OWNER_l1 : OWNER_l0;
+}
+
+enum exit_owner exit_owner(const struct vmcs12 *vmcs12, const struct exit_event *event,
+			   const struct owner_bitmaps *bitmaps)
+{
+	const struct exit_case exit = { vmcs12, event, bitmaps };
+	u32 reason = event->reason & EXIT_REASON_BASIC;
+	enum exit_owner owner = exit_owner_by_reason(vmcs12, reason);
+
+	if (owner != OWNER_by_event)
+		return owner;
+	return rules[reason].is_l1s(&exit) ? OWNER_l1 : OWNER_l0;
 }

@@ -8,6 +8,7 @@ enum exit_owner {
 	OWNER_l0,
 	OWNER_l1,
 	OWNER_unexpected, /* nothing that L1 was offered or L0 asks for can cause it: L0 must stop */
+	OWNER_by_event,   /* of exit_owner_by_reason() alone */
 };
 
 /* An exit from L2 as the CPU reports it, with what its instruction names. */
@@ -30,6 +31,9 @@ struct owner_bitmaps {
 	const u64 *vmread;
 	const u64 *vmwrite;
 };
+
+/* As far as the basic exit reason and vmcs12's controls decide it; OWNER_by_event where exit_owner() has to. */
+enum exit_owner exit_owner_by_reason(const struct vmcs12 *vmcs12, u32 reason);
 
 /*
  * The owner by vmcs12's controls; SDM "VM Exits". For exits that L0 alone has asked for, OWNER_l0.
