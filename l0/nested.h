@@ -179,8 +179,9 @@ void nested_reflect_event(struct cpu *cpu, u64 information);
 void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
 /* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
 void nested_renew_eptp02(struct cpu *cpu);
-/* Fetch what is still only in vmcs02. */
+/* Fetch what is still only in vmcs02: all, or one such field. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field);
 
 /* nested_ept.c */
 /* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */

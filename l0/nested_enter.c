@@ -349,8 +349,8 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 
 /*
  * Is all as it was at the last entry but for fields of vmcs12? The merge, the bitmaps, EPT02 and VPID02 are what they
- * would be now, if merging has none of those fields. What L1 may have written over the virtual TPR since, the CPU checks:
- * nested_entry_refused().
+ * would be now, if merging has none of those fields. What L1 may have written over the virtual TPR since, the CPU
+ * checks: nested_entry_refused().
  */
 static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 {

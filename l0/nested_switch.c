@@ -86,6 +86,14 @@ void read_fields02(struct vmcs12 *vmcs12, struct field_set fields)
 		vmcs12_learn(vmcs12, f, vmread(vmcs_field[f].encoding));
 }
 
+void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field)
+{
+	load_vmcs02(slot);
+	vmcs12_learn(&slot->vmcs12, field, vmread(vmcs_field[field].encoding));
+	field_set_remove(&slot->vmcs12.stale, field);
+	load_vmcs01(cpu);
+}
+
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	load_vmcs02(slot);
