@@ -12,6 +12,7 @@
 
 static struct l1_region regions[L1_REGIONS];
 static unsigned region_count;
+static const struct l1_region *recent = regions; /* the last that was found */
 static u64 hole; /* a host page that nothing backs */
 static u64 ept01_root;
 static struct page_stack stack01;
@@ -63,6 +64,7 @@ static void overlay(struct l1_region region)
 	memmove(&regions[first], &regions[last], (region_count - last) * sizeof(regions[0]));
 	region_count -= last - first;
 	insert_region(first, region);
+	recent = regions;
 }
 
 static void overlay_ram(u64 start, u64 end, u64 host)
@@ -116,11 +118,14 @@ unsigned l1_regions(const struct l1_region **table)
 	return region_count;
 }
 
+/* Accesses come in rows: most fall where the one before did. */
 static const struct l1_region *find_region(u64 address10)
 {
+	if (LIKELY(address10 >= recent->start && address10 < recent->end))
+		return recent;
 	for (unsigned i = 0; i < region_count; i++)
 		if (address10 < regions[i].end)
-			return &regions[i];
+			return recent = &regions[i];
 	return NULL;
 }
 

@@ -15,6 +15,7 @@
 /* A page of L1's that L0 holds a merged copy of: L1's next write to it is seen through EPT01. */
 struct watch {
 	u64 address10;
+	struct watch *next; /* of those that are set */
 	bool set;      /* address10 is meant */
 	bool armed;    /* EPT01 forbids writing it; the copy is good */
 	bool mapped02; /* some EPT02 may let L2 write it */
