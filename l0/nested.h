@@ -62,6 +62,8 @@ struct vmcs_slot {
 	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
+	u64 awaited20; /* L2-physical: L1 has been told of an EPT violation there, by an access of this kind; 0 for none */
+	u8 awaited_access;
 	struct merge_input input; /* what L0 brings to the merge */
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
@@ -189,6 +191,11 @@ void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * The entry after an EPT violation that L1 was told of: what it has mapped there is composed, so that L2 does not exit
+ * again. Nothing that L1 could see is done for it.
+ */
+void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot);
 /*
  * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
  * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the

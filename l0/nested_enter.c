@@ -466,6 +466,9 @@ static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	add_inherited(slot, &inherited);
 	nested_direct_collect(cpu, slot);
 	nested_direct_count(cpu);
+	if (slot->awaited_access)
+		nested_compose_ahead(cpu, slot);
+	settled = may_copy(cpu, slot, long_mode);
 	settled = may_copy(cpu, slot, long_mode);
 	if (LIKELY(settled))
 		switch_to_settled_l2(cpu, slot, &inherited);

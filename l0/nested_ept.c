@@ -19,6 +19,7 @@ static bool read_entry12(void *context, u64 address10, u64 *entry)
 /* A walk of EPT12: what flags it set, or would have set if it did more than look. */
 struct walk12 {
 	bool only_look;
+	bool sets_nothing; /* the walk ends where it would set a flag */
 	bool got_accessed, got_dirty;
 };
 
@@ -27,7 +28,7 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 	struct walk12 *walk = context;
 	u64 *at = l1_pointer(address10, sizeof(bits));
 
-	if (!at)
+	if (!at || walk->sets_nothing)
 		return false;
 	if (bits & EPT_ACCESSED & ~*at)
 		walk->got_accessed = true;
@@ -178,12 +179,35 @@ static void filled(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_r
 	nested_resume(cpu, qualification);
 }
 
-static void violation_of_ept12(struct cpu *cpu, const struct ept02_result *result, u64 qualification02)
+static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result, u64 address20,
+			       u64 qualification02)
 {
 	u64 qualification = qualification12(qualification02, result->rights12);
 
-	if (!ve_deliver(cpu, qualification, result->suppress_ve12))
-		nested_reflect(cpu, REASON_ept_violation, qualification);
+	if (ve_deliver(cpu, qualification, result->suppress_ve12))
+		return;
+	if (options.ept02_ahead && options.ept02_cache) {
+		slot->awaited20 = address20;
+		slot->awaited_access = access_of(qualification);
+	}
+	nested_reflect(cpu, REASON_ept_violation, qualification);
+}
+
+void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct walk12 walk = { .sets_nothing = true };
+	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	u8 access = slot->awaited_access;
+	struct ept02_result result;
+
+	slot->awaited_access = 0;
+	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12)) /* L1 has changed it, and it is not checked yet */
+		return;
+	result = ept02_fill(&cpu->nested.ept02, slot->ept02, eptp12, slot->awaited20, access, &cpu->nested.features12,
+			    &memory12, &view01);
+	if (result.fill == EPT02_FILLED)
+		note_mapping(result.address10, &result.leaf);
 }
 
 void nested_ept_violation(struct cpu *cpu, u64 qualification)
@@ -208,7 +232,7 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 	else if (result.fill == EPT02_DENIED01)
 		guarded_write(cpu, result.address10);
 	else if (result.fill == EPT02_VIOLATION12)
-		violation_of_ept12(cpu, &result, qualification);
+		violation_of_ept12(cpu, slot, &result, address20, qualification);
 	else
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
 }
