@@ -40,10 +40,13 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 	for (unsigned level = EPT_LEVELS;; level--) {
 		struct step *step = &steps[level];
 		enum ept_entry_kind kind;
+		const u64 *at;
 
 		step->address = entry_address(table, address, level);
-		if (!memory->read(memory->context, step->address, &step->entry))
+		at = memory->entry(memory->context, step->address);
+		if (!at)
 			return EPT_WALK_UNREADABLE;
+		step->entry = __atomic_load_n(at, __ATOMIC_RELAXED);
 		kind = ept_entry_kind(step->entry, level, features);
 		if (kind == EPT_MISCONFIGURED)
 			return EPT_WALK_MISCONFIGURATION;

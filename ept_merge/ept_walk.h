@@ -4,11 +4,12 @@
 
 #include "ept_entry.h"
 
-/* How the walker reaches an entry of the tables: both false where no memory is there. */
+/* How the walker reaches an entry of the tables. */
 struct ept_memory {
 	void *context;
-	bool (*read)(void *context, u64 address, u64 *entry);
-	/* Set bits atomically; only called with accessed and dirty flags on. May be NULL otherwise. */
+	/* Where the entry at this address lies; NULL where there is no memory. It may be written meanwhile. */
+	const u64 *(*entry)(void *context, u64 address);
+	/* Set bits atomically; false where there is no memory. Only called with accessed and dirty flags on, else may be NULL. */
 	bool (*set_bits)(void *context, u64 address, u64 bits);
 };
 

@@ -5,15 +5,10 @@
 #include "nested_ept_extras.h"
 #include "options.h"
 
-static bool read_entry12(void *context, u64 address10, u64 *entry)
+static const u64 *entry12_at(void *context, u64 address10)
 {
-	const u64 *at = l1_pointer(address10, sizeof(*entry));
-
 	(void)context;
-	if (!at)
-		return false;
-	*entry = *at;
-	return true;
+	return l1_pointer(address10, sizeof(u64));
 }
 
 /* A walk of EPT12: what flags it set, or would have set if it did more than look. */
@@ -110,7 +105,7 @@ bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
 	struct ept_walk_result result;
 
 	*address10 = address20;
@@ -147,7 +142,7 @@ static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification
 
 static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk)
 {
-	struct ept_memory memory12 = { walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = { walk, entry12_at, set_bits12 };
 	struct ept02_result result;
 
 	for (;;) {
@@ -163,7 +158,7 @@ static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 add
 static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
 {
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
@@ -196,7 +191,7 @@ static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const st
 void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct walk12 walk = { .sets_nothing = true };
-	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
 	u8 access = slot->awaited_access;
 	struct ept02_result result;
