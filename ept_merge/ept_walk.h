@@ -9,7 +9,7 @@ struct ept_memory {
 	void *context;
 	/* Where the entry at this address lies; NULL where there is no memory. It may be written meanwhile. */
 	const u64 *(*entry)(void *context, u64 address);
-	/* Set bits atomically; false where there is no memory. Only called with accessed and dirty flags on, else may be NULL. */
+	/* Set bits atomically; false where there is no memory. NULL will do without accessed and dirty flags. */
 	bool (*set_bits)(void *context, u64 address, u64 bits);
 };
 

@@ -110,8 +110,8 @@ static bool load_pdptes(const struct vmcs12 *vmcs12, bool long_mode)
 }
 
 /*
- * The checks of L1's VM entry have found the bits that L0 keeps of CR0 and CR4 set, and the mode of L1 to be that of its
- * host state: read shadows and entry controls of vmcs01 are as they must be since then. So is the activity state, 0
+ * The checks of L1's VM entry have found the bits that L0 keeps of CR0 and CR4 set, and the mode of L1 to be that of
+ * its host state: read shadows and entry controls of vmcs01 are as they must be since then. So is the activity state, 0
  * wherever L1 executes VMLAUNCH or VMRESUME.
  */
 bool host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *left)

@@ -62,7 +62,8 @@ struct vmcs_slot {
 	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
-	u64 awaited20; /* L2-physical: L1 has been told of an EPT violation there, by an access of this kind; 0 for none */
+	/* L1 has been told of an EPT violation at this L2-physical address, by an access of this kind; 0: of none. */
+	u64 awaited20;
 	u8 awaited_access;
 	struct merge_input input; /* what L0 brings to the merge */
 	u64 *merged[MERGED_PAGES];

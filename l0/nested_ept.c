@@ -174,8 +174,8 @@ static void filled(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_r
 	nested_resume(cpu, qualification);
 }
 
-static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result, u64 address20,
-			       u64 qualification02)
+static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result,
+			       u64 address20, u64 qualification02)
 {
 	u64 qualification = qualification12(qualification02, result->rights12);
 

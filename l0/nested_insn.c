@@ -5,6 +5,14 @@
 #include "nested_direct.h"
 #include "nested_page.h"
 
+/* Of the VMCS that is current for L1: no earlier one is left in vmcs02. */
+static void set_instruction_error(struct vmcs12 *vmcs12, u32 number)
+{
+	vmcs12_learn(vmcs12, F_vm_instruction_error, number);
+	field_set_remove(&vmcs12->stale, F_vm_instruction_error);
+	field_set_add(&vmcs12->dirty, F_vm_instruction_error);
+}
+
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 {
@@ -13,7 +21,7 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	if (outcome == VMX_FAIL_VALID && !cpu->nested.current)
 		outcome = VMX_FAIL_INVALID;
 	if (outcome == VMX_FAIL_VALID) {
-		vmcs12_learn(&cpu->nested.current->vmcs12, F_vm_instruction_error, number);
+		set_instruction_error(&cpu->nested.current->vmcs12, number);
 		rflags |= RFLAGS_ZF;
 	} else if (outcome == VMX_FAIL_INVALID) {
 		rflags |= RFLAGS_CF;
