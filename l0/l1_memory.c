@@ -286,6 +286,15 @@ void *l1_pointer(u64 address10, u64 size)
 	return direct(address10 - region->start + region->host);
 }
 
+struct l1_piece l1_piece(u64 address10)
+{
+	const struct l1_region *region = find_region(address10);
+
+	if (!region || !region->ram)
+		return (struct l1_piece){ 0 };
+	return (struct l1_piece){ direct(region->host), region->start, region->end - region->start };
+}
+
 static u64 within_page(u64 address, u64 size)
 {
 	u64 left = PAGE_SIZE - address % PAGE_SIZE;

@@ -36,6 +36,14 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 	return true;
 }
 
+/* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
+static struct ept_memory memory12_of(struct walk12 *walk, u64 eptp12)
+{
+	struct l1_piece piece = l1_piece(eptp12 & EPTP_ADDRESS);
+
+	return (struct ept_memory){ walk, entry12_at, set_bits12, piece.at, piece.start, piece.size };
+}
+
 static const struct ept01_view view01 = { NULL, ept01_lookup };
 
 static struct ept02 *ept02_of(struct cpu *cpu, struct vmcs_slot *slot)
@@ -105,7 +113,7 @@ bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
+	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result;
 
 	*address10 = address20;
@@ -142,7 +150,7 @@ static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification
 
 static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk)
 {
-	struct ept_memory memory12 = { walk, entry12_at, set_bits12 };
+	struct ept_memory memory12 = memory12_of(walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept02_result result;
 
 	for (;;) {
@@ -158,7 +166,7 @@ static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 add
 static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
 {
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
+	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
@@ -191,8 +199,8 @@ static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const st
 void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct walk12 walk = { .sets_nothing = true };
-	struct ept_memory memory12 = { &walk, entry12_at, set_bits12 };
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	struct ept_memory memory12 = memory12_of(&walk, eptp12);
 	u8 access = slot->awaited_access;
 	struct ept02_result result;
 
