@@ -3,9 +3,11 @@
 #include "guest_memory.h"
 #include "l1_exit.h"
 
-#define LIMIT_4G 0xffffffffu
-#define LIMIT_TABLE 0xffffu
-#define LIMIT_TSS 0x67u
+/* What host state is loaded with beside what vmcs12 says: in memory, from where VMWRITE takes it. */
+static const u64 zero = 0, limit_4g = 0xffffffff, limit_table = 0xffff, limit_tss = 0x67;
+static const u64 data = AR_DATA, unusable_data = AR_DATA | AR_UNUSABLE, unusable = AR_UNUSABLE;
+static const u64 code32 = AR_CODE32, code64 = AR_CODE64, tss = AR_TSS64_BUSY;
+static const u64 dr7_reset = DR7_RESET, rflags_one = RFLAGS_ONE;
 
 static u64 get(const struct vmcs12 *vmcs12, enum vmcs_field field)
 {
@@ -27,20 +29,20 @@ static inline bool load_data_segment(const struct vmcs12 *vmcs12, enum vmcs_enco
 	bool usable = get(vmcs12, host);
 
 	take(selector, vmcs12, host);
-	vmwrite_sure(ENC_guest_es_access_rights + place, usable ? AR_DATA : AR_DATA | AR_UNUSABLE);
+	vmwrite_from(ENC_guest_es_access_rights + place, usable ? &data : &unusable_data);
 	if (usable)
-		vmwrite_sure(ENC_guest_es_limit + place, LIMIT_4G);
+		vmwrite_from(ENC_guest_es_limit + place, &limit_4g);
 	return usable;
 }
 
 static void load_data_segments(const struct vmcs12 *vmcs12)
 {
 	if (load_data_segment(vmcs12, ENC_guest_es_selector, F_host_es_selector))
-		vmwrite_sure(ENC_guest_es_base, 0);
+		vmwrite_from(ENC_guest_es_base, &zero);
 	if (load_data_segment(vmcs12, ENC_guest_ss_selector, F_host_ss_selector))
-		vmwrite_sure(ENC_guest_ss_base, 0);
+		vmwrite_from(ENC_guest_ss_base, &zero);
 	if (load_data_segment(vmcs12, ENC_guest_ds_selector, F_host_ds_selector))
-		vmwrite_sure(ENC_guest_ds_base, 0);
+		vmwrite_from(ENC_guest_ds_base, &zero);
 	load_data_segment(vmcs12, ENC_guest_fs_selector, F_host_fs_selector);
 	take(ENC_guest_fs_base, vmcs12, F_host_fs_base);
 	load_data_segment(vmcs12, ENC_guest_gs_selector, F_host_gs_selector);
@@ -51,21 +53,21 @@ static void load_segments(const struct vmcs12 *vmcs12, bool long_mode)
 {
 	load_data_segments(vmcs12);
 	take(ENC_guest_cs_selector, vmcs12, F_host_cs_selector);
-	vmwrite_sure(ENC_guest_cs_base, 0);
-	vmwrite_sure(ENC_guest_cs_limit, LIMIT_4G);
-	vmwrite_sure(ENC_guest_cs_access_rights, long_mode ? AR_CODE64 : AR_CODE32);
+	vmwrite_from(ENC_guest_cs_base, &zero);
+	vmwrite_from(ENC_guest_cs_limit, &limit_4g);
+	vmwrite_from(ENC_guest_cs_access_rights, long_mode ? &code64 : &code32);
 
 	take(ENC_guest_tr_selector, vmcs12, F_host_tr_selector);
 	take(ENC_guest_tr_base, vmcs12, F_host_tr_base);
-	vmwrite_sure(ENC_guest_tr_limit, LIMIT_TSS);
-	vmwrite_sure(ENC_guest_tr_access_rights, AR_TSS64_BUSY);
+	vmwrite_from(ENC_guest_tr_limit, &limit_tss);
+	vmwrite_from(ENC_guest_tr_access_rights, &tss);
 
-	vmwrite_sure(ENC_guest_ldtr_selector, 0);
-	vmwrite_sure(ENC_guest_ldtr_access_rights, AR_UNUSABLE);
+	vmwrite_from(ENC_guest_ldtr_selector, &zero);
+	vmwrite_from(ENC_guest_ldtr_access_rights, &unusable);
 	take(ENC_guest_gdtr_base, vmcs12, F_host_gdtr_base);
-	vmwrite_sure(ENC_guest_gdtr_limit, LIMIT_TABLE);
+	vmwrite_from(ENC_guest_gdtr_limit, &limit_table);
 	take(ENC_guest_idtr_base, vmcs12, F_host_idtr_base);
-	vmwrite_sure(ENC_guest_idtr_limit, LIMIT_TABLE);
+	vmwrite_from(ENC_guest_idtr_limit, &limit_table);
 }
 
 /* What the CPU has without IA32_EFER among host state: SDM "Loading Host Control Registers, Debug Registers, MSRs". */
@@ -83,8 +85,8 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct left_by_l2 *left
 	take(ENC_guest_ia32_sysenter_cs, vmcs12, F_host_ia32_sysenter_cs);
 	take(ENC_guest_ia32_sysenter_esp, vmcs12, F_host_ia32_sysenter_esp);
 	take(ENC_guest_ia32_sysenter_eip, vmcs12, F_host_ia32_sysenter_eip);
-	vmwrite_sure(ENC_guest_ia32_debugctl, 0);
-	vmwrite_sure(ENC_guest_dr7, DR7_RESET);
+	vmwrite_from(ENC_guest_ia32_debugctl, &zero);
+	vmwrite_from(ENC_guest_dr7, &dr7_reset);
 	if (controls & EXIT_load_ia32_efer)
 		take(ENC_guest_ia32_efer, vmcs12, F_host_ia32_efer);
 	else
@@ -125,8 +127,8 @@ bool host_state12_load(const struct vmcs12 *vmcs12, const struct left_by_l2 *lef
 	load_msrs(vmcs12, left, long_mode);
 	take(ENC_guest_rip, vmcs12, F_host_rip);
 	take(ENC_guest_rsp, vmcs12, F_host_rsp);
-	vmwrite_sure(ENC_guest_rflags, RFLAGS_ONE);
+	vmwrite_from(ENC_guest_rflags, &rflags_one);
 	vmwrite_sure(ENC_guest_interruptibility_state, left->nmi_blocked ? INTERRUPTIBILITY_nmi : 0);
-	vmwrite_sure(ENC_guest_pending_debug_exceptions, 0);
+	vmwrite_from(ENC_guest_pending_debug_exceptions, &zero);
 	return load_pdptes(vmcs12, long_mode);
 }
