@@ -152,15 +152,6 @@ static bool field_access_is_l1s(const struct exit_case *exit)
 	       vmcs_bitmap_traps(bitmap, exit->event->operand);
 }
 
-enum rule_kind { RULE_unexpected, RULE_l0, RULE_l1, RULE_control, RULE_function };
-
-struct rule {
-	u8 kind;
-	u8 group;
-	u32 control; /* L1's if vmcs12 sets it */
-	bool (*is_l1s)(const struct exit_case *exit);
-};
-
 #define UNEXPECTED { .kind = RULE_unexpected }
 #define ALWAYS_L0 { .kind = RULE_l0 }
 #define ALWAYS_L1 { .kind = RULE_l1 }
@@ -173,7 +164,7 @@ struct rule {
  * SDM "Instructions That Cause VM Exits" and "Other Causes of VM Exits". Unexpected are exits of SMM's
  * dual-monitor treatment and of controls that neither L1 nor L0 has.
  */
-static const struct rule rules[EXIT_REASONS] = {
+const struct exit_rule exit_rules[EXIT_REASONS] = {
 	[REASON_exception_or_nmi] = BY(exception_is_l1s),
 	[REASON_external_interrupt] = BY_PIN(external_interrupt_exiting),
 	[REASON_triple_fault] = ALWAYS_L1,
@@ -252,27 +243,6 @@ static const struct rule rules[EXIT_REASONS] = {
 	[REASON_wrmsrlist] = UNEXPECTED,
 };
 
-enum exit_owner exit_owner_by_reason(const struct vmcs12 *vmcs12, u32 reason)
-{
-	const struct rule *rule;
-
-	if (reason >= EXIT_REASONS)
-		return OWNER_unexpected;
-	rule = &rules[reason];
-	switch ((enum rule_kind)rule->kind) {
-	case RULE_l0:
-		return OWNER_l0;
-	case RULE_l1:
-		return OWNER_l1;
-	case RULE_control:
-		return vmcs12_controls(vmcs12, (enum control_group)rule->group) & rule->control ? OWNER_l1 : OWNER_l0;
-	case RULE_function:
-		return OWNER_by_event;
-	default:
-		return OWNER_unexpected;
-	}
-}
-
 enum exit_owner exit_owner(const struct vmcs12 *vmcs12, const struct exit_event *event,
 			   const struct owner_bitmaps *bitmaps)
 {
@@ -282,5 +252,5 @@ enum exit_owner exit_owner(const struct vmcs12 *vmcs12, const struct exit_event 
 
 	if (owner != OWNER_by_event)
 		return owner;
-	return rules[reason].is_l1s(&exit) ? OWNER_l1 : OWNER_l0;
+	return exit_rules[reason].is_l1s(&exit) ? OWNER_l1 : OWNER_l0;
 }
