@@ -101,7 +101,7 @@ static bool memory_set_bits(void *context, u64 address, u64 bits)
 
 struct ept_memory fake_memory(struct fake_pool *pool)
 {
-	return (struct ept_memory){ pool, memory_entry, memory_set_bits };
+	return (struct ept_memory){ .context = pool, .entry = memory_entry, .set_bits = memory_set_bits };
 }
 
 static unsigned index_at(u64 address, unsigned level)
