@@ -136,7 +136,7 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 	struct ept_walk_result walk12 = ept_walk(eptp12, address20, access, features12, memory12);
 	struct ept02_result result = { .rights12 = walk12.rights, .suppress_ve12 = walk12.suppress_ve,
 				       .address10 = walk12.address };
-	struct ept_leaf leaf01;
+	struct ept_leaf leaf01, leaf;
 
 	ASSERT(ept02->eptp12 == ept02_key(eptp12));
 	if (walk12.status != EPT_WALK_OK) {
@@ -148,11 +148,12 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 		return result;
 	}
 	result.fill = EPT02_FILLED;
-	result.leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
+	leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
 	/* The first write must exit, so that the walk can set the dirty flag. */
 	if (!walk12.dirty)
-		result.leaf.rights &= ~EPT_WRITE;
-	map(cache, ept02, address20, &result.leaf);
+		leaf.rights &= ~EPT_WRITE;
+	map(cache, ept02, address20, &leaf);
+	result.leaf = leaf;
 	return result;
 }
 

@@ -61,8 +61,8 @@ void watch_arm(struct watch *watch, u64 address10);
 void watch_clear(struct watch *watch);
 /* Somebody is about to write to an L1 page: disarm every watch on it. */
 void watch_written(u64 address10);
-/* An EPT02 now maps this page for L2. */
-void watch_mapped02(const struct ept_leaf *leaf10);
+/* An EPT02 now maps this much of L1's memory for L2. */
+void watch_mapped02(u64 start10, u64 size);
 /* EPT01 was cleared and all write protection with it. */
 void watch_forget_all(void);
 

@@ -103,10 +103,9 @@ static void denied_by_ept01(struct cpu *cpu, u64 address10, u8 access)
 
 static void note_mapping(u64 address10, const struct ept_leaf *leaf)
 {
-	struct ept_leaf leaf10 = *leaf;
+	u64 size = EPT_LEVEL_SIZE(leaf->level);
 
-	leaf10.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf->level));
-	watch_mapped02(&leaf10);
+	watch_mapped02(ALIGN_DOWN(address10, size), size);
 }
 
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
@@ -148,17 +147,18 @@ static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification
 	nested_resume(cpu, qualification);
 }
 
-static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk)
+static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk,
+		 struct ept02_result *result)
 {
-	struct ept_memory memory12 = memory12_of(walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
-	struct ept02_result result;
+	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	struct ept_memory memory12 = memory12_of(walk, eptp12);
 
 	for (;;) {
-		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
-				    address20, access, &cpu->nested.features12, &memory12, &view01);
-		if (result.fill != EPT02_DENIED01 || is_guarded_write(result.address10, access))
-			return result;
-		denied_by_ept01(cpu, result.address10, access);
+		*result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), eptp12, address20, access,
+				     &cpu->nested.features12, &memory12, &view01);
+		if (LIKELY(result->fill != EPT02_DENIED01) || is_guarded_write(result->address10, access))
+			return;
+		denied_by_ept01(cpu, result->address10, access);
 	}
 }
 
@@ -187,7 +187,7 @@ static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const st
 {
 	u64 qualification = qualification12(qualification02, result->rights12);
 
-	if (ve_deliver(cpu, qualification, result->suppress_ve12))
+	if (ve_in_use(slot) && ve_deliver(cpu, qualification, result->suppress_ve12))
 		return;
 	if (options.ept02_ahead && options.ept02_cache) {
 		slot->awaited20 = address20;
@@ -229,7 +229,7 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 		nested_reflect(cpu, REASON_page_modification_log_full, qualification & EPT_VIOLATION_NMI_UNBLOCKING);
 		return;
 	}
-	result = fill(cpu, slot, address20, access, &walk);
+	fill(cpu, slot, address20, access, &walk, &result);
 	if (result.fill == EPT02_FILLED)
 		filled(cpu, slot, &result, address20, walk.got_dirty, qualification);
 	else if (result.fill == EPT02_DENIED01)
@@ -263,7 +263,7 @@ bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool it
 		nested_reflect(cpu, REASON_page_modification_log_full, 0);
 		return false;
 	}
-	result = fill(cpu, slot, address20, access, &walk);
+	fill(cpu, slot, address20, access, &walk, &result);
 	if (result.fill == EPT02_FILLED) {
 		filled(cpu, slot, &result, address20, walk.got_dirty, 0);
 		*address10 = result.address10;

@@ -82,12 +82,9 @@ void watch_forget_all(void)
 	nested_generation++;
 }
 
-/* leaf10: the page of L1's that was mapped, by L1-physical address. */
-void watch_mapped02(const struct ept_leaf *leaf10)
+void watch_mapped02(u64 start10, u64 size)
 {
-	u64 size = EPT_LEVEL_SIZE(leaf10->level);
-
 	for (struct watch *watch = first; watch; watch = watch->next)
-		if (watch->address10 - leaf10->address < size)
+		if (watch->address10 - start10 < size)
 			watch->mapped02 = true;
 }
