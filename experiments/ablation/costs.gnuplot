@@ -11,6 +11,7 @@ set logscale y
 set grid ytics
 set xtics rotate by 45 right noenhanced
 set key top left noenhanced
-set bmargin 12
+set bmargin 16
+set lmargin 16
 plot table using 3:xtic(stringcolumn(1)." ".stringcolumn(2)) skip 1 linecolor rgb "#4477aa" title "l2_cpuid", \
 	table using 4 skip 1 linecolor rgb "#cc6677" title "l2_ept_violation"
