@@ -300,8 +300,8 @@ void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address)
 
 	if (!options.vpid02)
 		return; /* every entry and exit flushes */
-	if (type == INVVPID_all_contexts)
-		ASSERT(invvpid(type, 0, 0) == VMX_SUCCEED);
+	if (type == INVVPID_all_contexts || !options.selective_invalidation)
+		ASSERT(invvpid(INVVPID_all_contexts, 0, 0) == VMX_SUCCEED);
 	else if (cpu->nested.vpid12_of[place] == vpid12)
 		ASSERT(invvpid(type, (u16)(VPID02_FIRST + place), address) == VMX_SUCCEED);
 }

@@ -4,6 +4,7 @@
 #include "l1_memory.h"
 #include "nested_direct.h"
 #include "nested_page.h"
+#include "options.h"
 
 /* Of the VMCS that is current for L1: no earlier one is left in vmcs02. */
 static void set_instruction_error(struct vmcs12 *vmcs12, u32 number)
@@ -406,7 +407,10 @@ void nested_invept_exit(struct cpu *cpu)
 		ept02_drop_all(&cpu->nested.ept02);
 		succeed(cpu);
 	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
-		ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+		if (options.selective_invalidation)
+			ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+		else
+			ept02_drop_all(&cpu->nested.ept02);
 		succeed(cpu);
 	} else {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);

@@ -64,7 +64,7 @@ parse() {
 load() {
 	experiment_table | cut -f 1 | grep -qxF -e "$name" ||
 		wrong "no experiment is called \"$name\"; there are: $(names experiment_table)"
-	configuration='' tables=''
+	configuration='' tables='' plots=''
 	# shellcheck source=/dev/null # known when it runs
 	. "$experiments/$name/experiment.sh"
 	# shellcheck source=/dev/null # the same
@@ -263,6 +263,22 @@ provenance() {
 	printf '# configuration: %s\n' "$configuration"
 }
 
+# Each of $plots: the table of that name, drawn by experiments/NAME/PLOT.gnuplot, which knows the two as table and plot.
+make_plots() {
+	[ -n "$plots" ] || return 0
+	command -v gnuplot > "$state/ignored" || {
+		say "no plots: gnuplot is missing; ./turtles doctor tells how to get it"
+		return 0
+	}
+	for plot_name in $plots; do
+		grep -v '^#' "$results/$plot_name.tsv" > "$state/plotted"
+		gnuplot -e "table = '$state/plotted'; plot = '$results/$plot_name.svg'" "$experiments/$name/$plot_name.gnuplot" ||
+			die "$STATUS_FAILURE" "the plot $plot_name of $name cannot be drawn"
+		printf '%s\n' "$results/$plot_name.svg"
+	done
+	rm -f "$state/plotted"
+}
+
 make_tables() {
 	rm -rf "$results"
 	mkdir -p "$results"
@@ -276,13 +292,14 @@ make_tables() {
 		show_table "$results/$table_name.tsv"
 	done
 	printf '\n%s\n' "$results"
+	make_plots
 }
 
 record_tables() {
 	reference=$experiments/$name/results${quick:+/quick}
 	mkdir -p "$reference"
-	rm -f "$reference"/*.tsv
-	cp "$results"/*.tsv "$reference/"
+	rm -f "$reference"/*.tsv "$reference"/*.svg
+	cp "$results"/* "$reference/"
 	say "recorded in $reference"
 }
 
