@@ -10,7 +10,7 @@
  */
 struct ept_memory {
 	void *context;
-	/* Where the entry at an address outside the window lies; NULL where there is no memory. It may be written meanwhile. */
+	/* Where the entry at an address outside the window lies, which others may write; NULL if there is no memory. */
 	const u64 *(*entry)(void *context, u64 address);
 	/* Set bits atomically; false where there is no memory. NULL will do without accessed and dirty flags. */
 	bool (*set_bits)(void *context, u64 address, u64 bits);
