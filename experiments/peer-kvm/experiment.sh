@@ -8,14 +8,20 @@ if [ -n "$quick" ]; then
 	BENCH="ticks=1 repeats=1 steps=$STEPS"
 fi
 
-# The settings of Turtles: the default, and each switch that can be off taken away alone. A name and what is set.
+# The settings of Turtles: the default, and each other value of each switch that is for speed. A name and what is set.
 settings() {
 	echo "default"
 	if [ -n "$quick" ]; then
 		echo "no_vmcs_shadowing vmcs_shadowing=off"
 		return
 	fi
-	switch_table | awk -F '\t' '$2 == "on" && $3 == "on|off" { print "no_" $1, $1 "=off" }'
+	switch_table | awk -F '\t' '
+	$1 ~ /^(l1|icr|tick|test_fault)$/ { next }
+	$3 == "on|off" && $2 == "on" { print "no_" $1, $1 "=off" }
+	$3 != "on|off" && $3 ~ /[|]/ {
+		n = split($3, value, "|")
+		for (i = 1; i <= n; i++) if (value[i] != $2) print $1 "_" value[i], $1 "=" value[i]
+	}'
 }
 
 # The machine for which the bench is L0's own first guest.
