@@ -5,7 +5,7 @@ STEPS=5
 BENCH="ticks=50000 repeats=4 steps=$STEPS"
 if [ -n "$quick" ]; then
 	STEPS=3
-	BENCH="ticks=1 repeats=1 steps=$STEPS"
+	BENCH="ticks=50000 repeats=1 steps=$STEPS"
 fi
 
 # The settings of Turtles: the default, and each other value of each switch that is for speed. A name and what is set.
@@ -16,7 +16,7 @@ settings() {
 		return
 	fi
 	switch_table | awk -F '\t' '
-	$1 ~ /^(l1|icr|tick|test_fault)$/ { next }
+	$1 ~ /^(l1|icr|tick|test_fault|log)$/ { next }
 	$3 == "on|off" && $2 == "on" { print "no_" $1, $1 "=off" }
 	$3 != "on|off" && $3 ~ /[|]/ {
 		n = split($3, value, "|")
