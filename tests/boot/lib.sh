@@ -3,14 +3,12 @@
 # What the boot tests share: TAP, and running turtles in a folder that goes away. Sourced, with $0 the test.
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
-BUILD=${BUILD:-$root/build}
-tab=$(printf '\t')
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 out=$folder/out
 images=$BUILD/images
-# shellcheck source=scripts/lib.sh disable=SC2086 # words
-RUN_FILES=$(. "$root/scripts/lib.sh" && echo $RUN_FILES)
 number=0
 
 plan() {
