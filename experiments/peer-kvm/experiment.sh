@@ -2,11 +2,8 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="L1: the bench; peer: Debian's Linux and KVM, mitigations=off, kvmrun as VMM; instructions of L0, net of (a)"
 STEPS=5
+[ -z "$quick" ] || STEPS=3
 BENCH="ticks=50000 repeats=4 steps=$STEPS"
-if [ -n "$quick" ]; then
-	STEPS=3
-	BENCH="ticks=50000 repeats=1 steps=$STEPS"
-fi
 
 # The settings of Turtles: the default, and each other value of each switch that is for speed. A name and what is set.
 settings() {
