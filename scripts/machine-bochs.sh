@@ -210,7 +210,7 @@ close_trace() {
 	tracer=
 }
 
-# A trace of L0's comes out by standard output too, among what the debugger prints.
+# A trace of L0's comes out by standard output too, among what the emulator prints there.
 keep_trace() {
 	if [ -n "$trace" ]; then
 		mv "$work/debugger.txt" "$work/output"
