@@ -71,7 +71,8 @@ COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 # The bench: an L1 of its own on parts of the minivisor.
 BENCH_OBJ := $(call object,obj,$(wildcard l1/bench/*.c) \
-	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c fields.c options.c timer.c vmcs.c vmx_root.c))
+	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c fields.c options.c timer.c vmcs.c \
+	vmx_root.c))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 DIFF := $(BUILD)/diff/diff.elf
