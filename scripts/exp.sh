@@ -60,11 +60,11 @@ parse() {
 	{ is_number "$jobs" && [ "$jobs" -ge 1 ]; } || wrong "--jobs takes a number from 1, not \"$jobs\""
 }
 
-# load: the script of $name, which defines $configuration, $tables, points() and table().
+# load: the script of $name, which defines $configuration, $tables, points() and table(), and maybe $plots and plot().
 load() {
 	experiment_table | cut -f 1 | grep -qxF -e "$name" ||
 		wrong "no experiment is called \"$name\"; there are: $(names experiment_table)"
-	configuration='' tables=''
+	configuration='' tables='' plots=''
 	# shellcheck source=/dev/null # known when it runs
 	. "$experiments/$name/experiment.sh"
 	# shellcheck source=/dev/null # the same
@@ -275,14 +275,33 @@ make_tables() {
 		printf '\n%s\n' "$table_name"
 		show_table "$results/$table_name.tsv"
 	done
-	printf '\n%s\n' "$results"
+}
+
+# make_plots: of each of $plots an SVG and a PNG beside the tables. What is wrong with one is told; the tables are there.
+make_plots() {
+	[ -n "$plots" ] || return 0
+	if ! command -v gnuplot > /dev/null; then
+		say "no plots of $name, for there is no gnuplot; type: $(install_command "$(package_table plots | cut -f 2)")"
+		return 0
+	fi
+	for plot_name in $plots; do
+		for plot_format in svg png; do
+			{
+				provenance | plot_head $plot_format "$results/$plot_name.$plot_format"
+				plot "$plot_name"
+			} | gnuplot - || say "the plot $plot_name.$plot_format of $name cannot be made"
+		done
+	done
 }
 
 record_tables() {
 	reference=$experiments/$name/results${quick:+/quick}
 	mkdir -p "$reference"
-	rm -f "$reference"/*.tsv
+	rm -f "$reference"/*.tsv "$reference"/*.svg
 	cp "$results"/*.tsv "$reference/"
+	for plot_name in $plots; do
+		[ ! -e "$results/$plot_name.svg" ] || cp "$results/$plot_name.svg" "$reference/"
+	done
 	say "recorded in $reference"
 }
 
@@ -313,6 +332,8 @@ run_experiment() {
 	run_points
 	tell_failures
 	make_tables
+	make_plots
+	printf '\n%s\n' "$results"
 	[ -z "$record" ] || record_tables
 }
 

@@ -85,8 +85,9 @@ add_switch() {
 }
 
 parse() {
-	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
+	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append=''
+	bare='' timeout='' out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect=''
+	serial='' perf='' vmm='' trace=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
