@@ -353,7 +353,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check machines
+	@scripts/packages.sh build emulator check machines plots
 	+@scripts/check.sh gates host fuzz boot
 
 conform:
@@ -397,7 +397,7 @@ soak: l0 rom soak-image
 # An ISO for a PC or a USB stick, with what `./turtles run` would boot: make image ARGS='--l1 linux --set vpid02=off'.
 ARGS ?=
 image:
-	@scripts/packages.sh build emulator machines
+	@scripts/packages.sh build emulator machines plots
 	+@./turtles run --machine metal --out $(BUILD)/image $(ARGS)
 
 check-xen:

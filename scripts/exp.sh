@@ -10,6 +10,7 @@ experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
 
 POLL_SECONDS=0.2
 TELL_SECONDS=30
+GNUPLOT=${GNUPLOT:-gnuplot}
 
 usage() {
 	cat <<'END'
@@ -280,7 +281,7 @@ make_tables() {
 # make_plots: of each of $plots an SVG and a PNG beside the tables. What is wrong with one is told; the tables are there.
 make_plots() {
 	[ -n "$plots" ] || return 0
-	if ! command -v gnuplot > /dev/null; then
+	if ! command -v "$GNUPLOT" > /dev/null; then
 		say "no plots of $name, for there is no gnuplot; type: $(install_command "$(package_table plots | cut -f 2)")"
 		return 0
 	fi
@@ -289,7 +290,7 @@ make_plots() {
 			{
 				provenance | plot_head $plot_format "$results/$plot_name.$plot_format"
 				plot "$plot_name"
-			} | gnuplot - || say "the plot $plot_name.$plot_format of $name cannot be made"
+			} | "$GNUPLOT" - || say "the plot $plot_name.$plot_format of $name cannot be made"
 		done
 	done
 }

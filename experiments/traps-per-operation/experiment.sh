@@ -13,10 +13,10 @@ operations() {
 # minivisor has no APIC for its guests.
 points() {
 	for what in vmcall@0 in_e0@0; do
-		echo "minivisor-$what run --l2 instruction --count $COUNT --what $what"
+		echo "minivisor-${what%@*} run --l2 instruction --count $COUNT --what $what"
 	done
 	[ -n "$quick" ] || for what in vmcall@0 in_e0@0 self_ipi@0 eoi@0; do
-		echo "kvm-$what run --l1 linux --l2 instruction --count $COUNT --what $what --timeout 1800"
+		echo "kvm-${what%@*} run --l1 linux --l2 instruction --count $COUNT --what $what --timeout 1800"
 	done
 }
 
@@ -45,8 +45,8 @@ table() {
 	printf 'l1\toperation\texits_of_l2\tl0_traps\tvmresume_among_them\tpublished_neve_sosp17_l0_traps\n'
 	for l1 in minivisor kvm; do
 		operations | while read -r operation what published; do
-			[ ! -e "$points/$l1-$what" ] ||
-				printf '%s\t%s\t%s\t%s\n' "$l1" "$operation" "$(traps "$points/$l1-$what/run")" "$(neve "$published")"
+			[ ! -e "$points/$l1-${what%@*}" ] ||
+				printf '%s\t%s\t%s\t%s\n' "$l1" "$operation" "$(traps "$points/$l1-${what%@*}/run")" "$(neve "$published")"
 		done
 	done
 }
