@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
-configuration="payload fault under minivisor (ept=on: EPT-on-EPT, ept=off: shadow-on-EPT), default switches"
+configuration="payload fault under minivisor (ept=on: EPT-on-EPT, ept=off: shadow-on-EPT), shadow_fields=fixed"
 tables="faults"
 plots="exits"
 levels="1 2 3 4"
@@ -22,7 +22,7 @@ few() {
 faults() {
 	few=$(few "$1")
 	for count in "$few" $((few * 2)); do
-		run_in "$count" --l2 fault --count "$count" --what "$2" --append "ept=$1"
+		run_in "$count" --l2 fault --count "$count" --what "$2" --append "ept=$1" --set shadow_fields=fixed
 	done
 }
 

@@ -69,15 +69,15 @@ ticks() {
 	tr -d '\r' < "$1" | awk -v what="$2:" '{ sub(/^\[[a-z]*\] /, "") } $1 == what { getline; print $NF }'
 }
 
-# told RUN: the handlers of as many exits as there were instructions, or of the one that ended the guest.
+# told LEVEL RUN: the handlers of as many exits as there were instructions, or of the one that ended the guest.
 told() {
 	least=$COUNT
-	grep -q '^\[instruction\] minivisor: ' "$1/console.txt" && least=1
-	awk -F '\t' -v least="$least" -v count="$COUNT" '
-	NR == 1 || $4 < least || (least == 1 && ($3 != "l1" || $2 == "io_instruction")) { next }
+	grep -q "^\[instruction\] minivisor: " "$2/console.txt" && least=1
+	awk -F "$tab" -v level="$1" -v least="$least" -v count="$COUNT" '
+	$1 != level || $4 < least || (least == 1 && ($3 != "l1" || $2 == "io_instruction")) { next }
 	{ times = int($4 / count); printf "%s%s: %s%s", separator, toupper($3), $2, (times > 1) ? " x" times : "" }
 	{ separator = ", "; any = 1 }
-	END { print any ? "" : "nobody" }' "$1/exits.tsv"
+	END { print any ? "" : "nobody" }' "$2/exits.tsv"
 }
 
 # cost LEVEL-CONSOLE NAME@CPL: instructions per execution beyond the native ones.
@@ -91,7 +91,7 @@ level() {
 	folder=$points/$1-cpl${2#*@}/$2
 	if [ -e "$folder/console.txt" ]; then
 		level_result=$(result "$folder/console.txt" "$2")
-		printf '%s\t%s\t%s\n' "${level_result:-done}" "$(told "$folder")" "$(cost "$folder/console.txt" "$2")"
+		printf '%s\t%s\t%s\n' "${level_result:-done}" "$(told "$1" "$folder")" "$(cost "$folder/console.txt" "$2")"
 	else
 		printf -- '-\t-\t-\n'
 	fi
