@@ -354,7 +354,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check machines
+	@scripts/packages.sh build emulator check machines plots
 	+@scripts/check.sh gates host fuzz boot
 
 conform:

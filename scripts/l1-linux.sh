@@ -50,7 +50,7 @@ linux_l2_line() {
 			"$(linux_l3_modules)" "$(linux_tick)"
 		;;
 	bench) printf -- '--vmx bench.elf%s\n' "${l2_append:+ $l2_append}" ;;
-	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
+	*) printf -- '%s.elf count=%s%s\n' "$1" "$count" "${what:+ what=$what}" ;;
 	esac
 }
 

@@ -28,6 +28,7 @@ usage: ./turtles run [OPTION]...
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
+  --what WORD         what the payload is to do, where it has a choice (docs/experiments.md)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
   --l2-append STRING  words for the command line of the bench as L2 of linux
@@ -84,8 +85,9 @@ add_switch() {
 }
 
 parse() {
-	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
+	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append=''
+	bare='' timeout='' out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect=''
+	serial='' perf='' vmm='' trace=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -96,7 +98,7 @@ parse() {
 			exit 0
 			;;
 		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
+			--l2-cpus | --l2-append | --vmm | --l3 | --count | --what | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -124,6 +126,7 @@ parse_value() {
 	--vmm) vmm=$2 ;;
 	--l3) l3=$2 ;;
 	--count) count=$2 ;;
+	--what) what=$2 ;;
 	--module) modules="$modules$2$newline" ;;
 	--append) append="$append${append:+ }$2" ;;
 	--l2-append) l2_append="$l2_append${l2_append:+ }$2" ;;
@@ -318,7 +321,7 @@ l1_minivisor() {
 	l1_line=minivisor
 	own_modules=''
 	for name in $(printf '%s' "$l2" | tr , ' '); do
-		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count$newline"
+		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count${what:+ what=$what}$newline"
 	done
 }
 

@@ -18,10 +18,12 @@ struct guest_header {
 
 /* In the guest's memory, by its hypervisor. */
 #define GUEST_PARAMETERS_ADDRESS 0x1000u
+#define GUEST_WHAT_SIZE 32
 struct guest_parameters {
 	u64 count;         /* how often the payload does what it does */
 	u64 memory_size;   /* guest-physical memory is [0, memory_size) */
 	u32 timer_pending; /* 1 from when the timer went off until its interrupt is delivered */
+	char what[GUEST_WHAT_SIZE]; /* what the payload is to do, where it has a choice; "" as it likes */
 };
 
 #define GUEST_PORT_CONSOLE PORT_COM1

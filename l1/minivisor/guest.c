@@ -36,7 +36,7 @@ static void read_options(struct guest *guest, const char *line)
 	first_word(line, guest->name, sizeof(guest->name));
 	if (!*guest->name)
 		fail("a module's command line must begin with the guest's name, as in \"cpuid count=1000\"");
-	options_check(line, "count|map|hlt|memory");
+	options_check(line, "count|map|hlt|memory|what");
 	guest->map = option_choice(line, "map", settings.map, MAP_CHOICES);
 	guest->hlt_exits = option_choice(line, "hlt", 0, "wait|exit");
 	guest->memory_size = MIB(ALIGN_UP(
@@ -77,6 +77,7 @@ static void pass_parameters(struct guest *guest, const char *line)
 		.count = option_number(line, "count", COUNT_DEFAULT, 1, COUNT_MAX),
 		.memory_size = guest->memory_size,
 	};
+	option_text(line, "what", guest->parameters->what, GUEST_WHAT_SIZE);
 	guest->registers.gpr[RDI] = GUEST_PARAMETERS_ADDRESS;
 }
 

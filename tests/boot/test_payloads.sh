@@ -8,7 +8,8 @@ COUNT=40
 # What each payload makes L1 handle, as "reason:number"; beside these it exits for its console alone.
 known_exits() {
 	case $1 in
-	compute | io_pass | msr_pass | exception_pass) ;;
+	compute | instruction | io_pass | msr_pass | exception_pass) ;;
+	fault) echo "ept_violation:$((803 + COUNT))" ;;
 	cpuid | vmcall) echo "$1:$COUNT" ;;
 	debug) echo "vmcall:$COUNT" ;;
 	delivery) echo "exception_or_nmi:$COUNT ept_violation:$COUNT" ;;
