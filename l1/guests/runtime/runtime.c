@@ -68,15 +68,18 @@ static NORETURN void end(bool success)
 	machine_end(success ? TURTLES_STATUS_SUCCESS : TURTLES_STATUS_FAILURE);
 }
 
-void trap(struct trap_frame *frame)
+void trap_unexpected(struct trap_frame *frame)
 {
-	if (frame->vector < VECTORS && handlers[frame->vector]) {
-		handlers[frame->vector](frame);
-		return;
-	}
 	report("unexpected exception %lu at rip %lx, error code %lx, cr2 %lx", frame->vector, frame->rip,
 	       frame->error_code, read_cr2());
 	end(false);
+}
+
+void trap(struct trap_frame *frame)
+{
+	if (frame->vector >= VECTORS || !handlers[frame->vector])
+		trap_unexpected(frame);
+	handlers[frame->vector](frame);
 }
 
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame))

@@ -25,6 +25,9 @@ struct trap_frame {
 /* Have a handler called for a vector. Anything else that comes ends the payload in failure. */
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame));
 
+/* End the payload in failure, with a line that tells what came. */
+NORETURN void trap_unexpected(struct trap_frame *frame);
+
 static inline u64 hypercall(enum guest_hypercall number, u64 argument)
 {
 	u64 answer;
