@@ -1,6 +1,6 @@
 /* send_direct: sends packets by a device that L1 hands over: a port that is not intercepted */
 /*
- * Exits with count=N: vmcall 2, io_instruction C + 1, C being the characters printed;
+ * Exits with count=N: cpuid 2, io_instruction C + 1, C being the characters printed;
  * ept_violation 32, for the pages of the packets.
  */
 #include "runtime/packets.h"

@@ -1,6 +1,6 @@
 /* send_emulated: sends packets by a device that L1 emulates: two port accesses each */
 /*
- * Exits with count=N: vmcall 2, io_instruction 2 N + C + 2, C being the characters printed;
+ * Exits with count=N: cpuid 2, io_instruction 2 N + C + 2, C being the characters printed;
  * ept_violation 32, for the pages of the packets.
  */
 #include "runtime/packets.h"

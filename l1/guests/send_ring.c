@@ -1,6 +1,6 @@
 /* send_ring: sends packets by a ring in memory, 16 at a time: a port access for each batch */
 /*
- * Exits with count=N: vmcall 2, io_instruction B + C + 2, B being the batches and C the characters printed;
+ * Exits with count=N: cpuid 2, io_instruction B + C + 2, B being the batches and C the characters printed;
  * ept_violation 32, for the pages of the packets.
  */
 #include "runtime/packets.h"

@@ -10,7 +10,7 @@ known_exits() {
 	case $1 in
 	compute | cr3 | io_pass | msr_pass | exception_pass) ;;
 	cpuid | vmcall) echo "$1:$COUNT" ;;
-	build) echo "io_instruction:$((12 * COUNT)) external_interrupt:$((8 * COUNT)) vmcall:$((8 * COUNT + 2)) ept_violation:28" ;;
+	build) echo "io_instruction:$((12 * (COUNT + 1))) external_interrupt:$((8 * (COUNT + 1))) vmcall:$((8 * (COUNT + 1))) cpuid:2 ept_violation:28" ;;
 	debug) echo "vmcall:$COUNT" ;;
 	delivery) echo "exception_or_nmi:$COUNT ept_violation:$COUNT" ;;
 	exception) echo "exception_or_nmi:$((2 * COUNT))" ;;
@@ -19,10 +19,11 @@ known_exits() {
 	memory) echo "ept_violation:$COUNT" ;;
 	msr) echo "rdmsr:$((COUNT + 1)) wrmsr:$COUNT" ;;
 	paging) echo "ept_violation:5" ;;
-	send_direct) echo "vmcall:2 ept_violation:32" ;;
-	send_emulated) echo "vmcall:2 io_instruction:$((2 * COUNT + 1)) ept_violation:32" ;;
-	send_ring) echo "vmcall:2 io_instruction:$(((COUNT + 15) / 16 + 1)) ept_violation:32" ;;
-	server) echo "external_interrupt:2 vmcall:4 ept_violation:132" ;;
+	send_direct) echo "cpuid:2 ept_violation:32" ;;
+	send_emulated) echo "cpuid:2 io_instruction:$((2 * COUNT + 1)) ept_violation:32" ;;
+	send_ring) echo "cpuid:2 io_instruction:$(((COUNT + 15) / 16 + 1)) ept_violation:32" ;;
+	server) echo "external_interrupt:2 vmcall:2 cpuid:2 ept_violation:132" ;;
+	spawn) echo "cpuid:2 ept_violation:20" ;;
 	wake) echo "external_interrupt:$COUNT interrupt_window:$COUNT vmcall:$COUNT hlt:$COUNT" ;;
 	window) echo "external_interrupt:$COUNT interrupt_window:$COUNT vmcall:$COUNT" ;;
 	*) echo "unknown:0" ;;

@@ -40,7 +40,7 @@ void tick(void);
 
 struct process_counts process_counts(void);
 
-/* Around the work that is measured. On minivisor a hypercall each, to be seen from outside. */
+/* Around the work that is measured: a CPUID each, to be seen from outside. */
 void measure_begin(void);
 /* Answers what the time-stamp counter went on in between. */
 u64 measure_end(void);
