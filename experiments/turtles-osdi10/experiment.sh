@@ -2,6 +2,7 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="L1: minivisor; figures of ours are instructions and counts, published ones have their unit beside them"
 tables="figure5 figure6 figure7_8 figure9 figure10 exits table2 table3"
+[ -n "$quick" ] || tables="$tables kvm figure9_kvm exits_kvm"
 here=$experiments/turtles-osdi10
 operations=cpuid,io,msr,exception,vmcall,memory,cr3,window,wake
 packets=send_emulated,send_ring,send_direct
@@ -83,6 +84,7 @@ native() {
 }
 
 points() {
+	[ -n "$quick" ] || kvm_points
 	for c in guest $NESTED nested_own; do
 		echo "operations_$c run_operations $c"
 	done
@@ -308,6 +310,81 @@ packet_row() {
 published_packets() {
 	printf '%s\t%s\n' "$(published figure7.netperf_tcp_stream "$1" "$2" | cut -f 1)" \
 		"$(published figure8.polling_64B "$3" throughput | cut -f 1)"
+}
+
+# What KVM as L1 runs, all as often: there the payloads tell the ticks that they took, as on the bare CPU. It has no
+# timer for them, so there are no ticks of theirs.
+KVM_WORKLOADS="build server spawn"
+KVM_COUNT=400
+
+# run_kvm ARGUMENT...
+run_kvm() {
+	run --l1 linux --l2 build,server,spawn,cpuid --count $KVM_COUNT --timeout 3000 "$@"
+	for w in $KVM_WORKLOADS; do
+		tr -d '\r' < "$point/run/console.txt" | sed -n "s/^\[$w\] $w: \([0-9]*\) ticks.*/$w\t\1/p"
+	done > "$point/ticks.tsv"
+	[ "$(wc -l < "$point/ticks.tsv")" -eq 3 ]
+}
+
+kvm_points() {
+	echo "kvm_guest run_kvm --bare"
+	echo "kvm_nested_trapping run_kvm --set vmcs_shadowing=off"
+	echo "kvm_nested run_kvm --set shadow_fields=fixed"
+	echo "kvm_guest_shadow_paging run_kvm --bare --append kvm_intel.ept=0"
+	echo "kvm_nested_trapping_shadow_paging run_kvm --set vmcs_shadowing=off --append kvm_intel.ept=0"
+	for w in $KVM_WORKLOADS; do
+		echo "kvm_${w}_host native $w $KVM_COUNT"
+	done
+}
+
+# ticks_of CONFIGURATION WORKLOAD
+ticks_of() {
+	awk -F '\t' -v w="$2" '$1 == w { print $2 }' "$points/kvm_$1/ticks.tsv"
+}
+
+table_kvm() {
+	printf 'workload\tconfiguration\tinstructions\tover_host_percent\tover_guest_percent\n'
+	for w in $KVM_WORKLOADS; do
+		host=$(window_of "kvm_${w}_host" | cut -f 1)
+		guest=$(ticks_of guest "$w")
+		printf '%s\thost\t%s\t0.0\t-\n' "$w" "$host"
+		for c in guest nested_trapping nested; do
+			now=$(ticks_of "$c" "$w")
+			printf '%s\t%s\t%s\t%s\t%s\n' "$w" "$c" "$now" "$(percent_above "$now" "$host")" \
+				"$(percent_above "$now" "$guest")"
+		done
+	done
+}
+
+table_figure9_kvm() {
+	printf 'workload\tconfiguration\tept\tshadow_paging\tratio\tpublished_ratio_at_least\tpublished_unit\n'
+	for w in build spawn; do
+		for c in guest nested_trapping; do
+			ept=$(ticks_of "$c" "$w")
+			shadow=$(ticks_of "${c}_shadow_paging" "$w")
+			printf '%s\t%s\t%s\t%s\t%s\t' "$w" "$c" "$ept" "$shadow" \
+				"$(awk -v a="$shadow" -v b="$ept" 'BEGIN { printf "%.2f", a / b }')"
+			case $w.$c in
+			build.nested_trapping) published figure9.kernbench shadow_on_ept_over_multi_dimensional ratio_at_least ;;
+			*) printf -- '-\t-\n' ;;
+			esac
+		done
+	done
+}
+
+# Averages, from the table that L0 keeps.
+table_exits_kvm() {
+	printf 'operation\tconfiguration\texits\tof_l1\tvmread\tvmwrite\tvmresume\tl1\tl0\n'
+	for c in nested_trapping nested; do
+		for reason in cpuid ept_violation; do
+			awk -F '\t' -v reason="$reason" -v c="$c" '
+			function each(name) { return match($8, name ":[0-9]+") ? substr($8, RSTART + length(name) + 1, RLENGTH) / $4 : 0 }
+			$1 == "l2" && $2 == reason && $3 == "l1" {
+				printf "%s\t%s\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.0f\n", reason, c, 1 + $7 / $4, $7 / $4,
+					each("vmread"), each("vmwrite"), each("vmresume"), $6 / $4, $5 / $4
+			}' "$points/kvm_$c/run/exits.tsv"
+		done
+	done
 }
 
 table() {
