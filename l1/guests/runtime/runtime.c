@@ -80,7 +80,7 @@ void unexpected_trap(const struct trap_frame *frame)
 void trap(struct trap_frame *frame)
 {
 	if (frame->vector >= VECTORS || !handlers[frame->vector])
-		trap_unexpected(frame);
+		unexpected_trap(frame);
 	handlers[frame->vector](frame);
 }
 
