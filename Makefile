@@ -107,7 +107,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: bench kvmrun linux check-linux image
+.PHONY: bench kvmrun linux check-linux check-machines image
 .PHONY: attack-image diff-image soak-image soak
 
 all: l0 minivisor bench guests rom kvmrun
@@ -400,6 +400,11 @@ ARGS ?=
 image:
 	@scripts/packages.sh build emulator machines
 	+@./turtles run --machine metal --out $(BUILD)/image $(ARGS)
+
+# L0 as the guest of Debian's QEMU and libvirt, on KVM, on the emulated CPU.
+check-machines:
+	@scripts/packages.sh build emulator machines
+	+@scripts/check.sh machines
 
 check-xen:
 	@scripts/packages.sh build emulator xen

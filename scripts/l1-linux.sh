@@ -44,10 +44,10 @@ linux_l2_line() {
 	linux)
 		printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS"
 		;;
-	minivisor) printf -- '--vmx%s minivisor.elf\n' "$(linux_l3_modules)" ;;
+	minivisor) printf -- '--memory %s --vmx%s minivisor.elf\n' $VMM_MEMORY "$(linux_l3_modules)" ;;
 	turtles)
-		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
-			"$(linux_l3_modules)" "$(linux_tick)"
+		printf -- '--memory %s --vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
+			$VMM_MEMORY "$(linux_l3_modules)" "$(linux_tick)"
 		;;
 	bench) printf -- '--vmx bench.elf%s\n' "${l2_append:+ $l2_append}" ;;
 	*) printf -- '%s.elf count=%s%s\n' "$1" "$count" "${what:+ what=$what}" ;;
