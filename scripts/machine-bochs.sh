@@ -17,6 +17,9 @@ BOCHS_WINDOWS=100
 BOCHS_GRACE=5
 # Bytes of a disk's cylinder: 16 heads, 63 sectors.
 BOCHS_CYLINDER=$((16 * 63 * 512))
+BOCHS_BOOT_WAYS="rom disk grub"
+# Of mkrom and mkdisk: another way may do.
+STATUS_TOO_MUCH=3
 
 machine_options="tick=instruction cpus=$cpus"
 # What the TSC counts, and so every figure.
@@ -40,24 +43,37 @@ machine_version() {
 	printf 'Bochs %s\n' "$("$BOCHS" --help 2>&1 | sed -n 's/^ *Bochs x86 Emulator \([^ ]*\).*/\1/p')"
 }
 
-# machine_image KERNEL CMDLINE [MODULE STRING]...: a ROM if that fits, which starts without a BIOS. A disk for Linux, which
-# needs the BIOS's tables. Else an ISO.
-machine_image() {
-	if [ -n "${needs_bios-}" ] || is_linux "$1"; then
-		boot=disk
-		disk_image "$@"
-		return
+# boot_ways KERNEL: those that can load it, the fastest first. A ROM has no BIOS, whose tables Linux wants, and GRUB is told
+# of multiboot images alone.
+boot_ways() {
+	if is_linux "$1"; then
+		echo disk
+	elif [ -n "${needs_bios-}" ]; then
+		echo disk grub
+	else
+		echo "$BOCHS_BOOT_WAYS"
 	fi
-	image_status=0
-	"$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/mkrom.txt" || image_status=$?
-	case $image_status in
-	0) boot=rom ;;
-	3)
-		boot=grub
-		grub_image "$@"
-		;;
-	*) die "$STATUS_FAILURE" "$(sed 's/^mkrom: //' "$work/mkrom.txt")" ;;
-	esac
+}
+
+# machine_image KERNEL CMDLINE [MODULE STRING]...: loaded the way that was asked for, or the fastest that can.
+machine_image() {
+	image_ways=$(boot_ways "$1")
+	if [ "$boot_way" != auto ]; then
+		case " $image_ways " in
+		*" $boot_way "*) image_ways=$boot_way ;;
+		*) die "$STATUS_USAGE" "--boot $boot_way: this L1 is loaded by one of: $image_ways" ;;
+		esac
+	fi
+	for boot in $image_ways; do
+		image_status=0
+		case $boot in
+		rom) "$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/image.txt" || image_status=$? ;;
+		disk) "$BUILD/mkdisk" "$work/disk.img" "$BUILD/disk.bin" "$@" 2> "$work/image.txt" || image_status=$? ;;
+		grub) grub_image "$@" ;;
+		esac
+		[ "$image_status" -eq $STATUS_TOO_MUCH ] || break
+	done
+	[ "$image_status" -eq 0 ] || die "$STATUS_FAILURE" "$(sed 's/^mk[a-z]*: //' "$work/image.txt")"
 }
 
 # bochs_whole_cylinders FILE: sets $l1_device_file, to a longer copy if the disk's last cylinder is not whole: the

@@ -20,6 +20,7 @@ usage: ./turtles run [OPTION]...
   --memory MB         its memory (64; with Linux or Xen 1024)
   --l1 NAME|FILE      minivisor, bench (what operations and exits cost), linux (Debian's, with KVM), xen (Debian's), bios
                       (what that boots), or any multiboot 1 image or bzImage (minivisor)
+  --boot WAY          with bochs: how L0 and L1 are loaded, rom, disk or grub (the first that can: the fastest)
   --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
   --cdrom FILE        the same with a CD image
   --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor, turtles and bench; on
@@ -86,6 +87,7 @@ add_switch() {
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
 	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
+	boot_way=auto
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -95,8 +97,8 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
+		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --boot | --disk | --cdrom | \
+			--l2 | --l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -117,6 +119,7 @@ parse_value() {
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
 	--l1) l1=$2 ;;
+	--boot) boot_way=$2 ;;
 	--disk) disk=$2 ;;
 	--cdrom) cdrom=$2 ;;
 	--l2) l2=$2 ;;
@@ -210,6 +213,16 @@ l1_defaults() {
 	timeout=${timeout:-60}
 }
 
+check_boot_way() {
+	case $boot_way,$machine,$l1 in
+	auto,*) ;;
+	*,bios | *,xen) wrong "--boot is not for --l1 $l1, which the machine's BIOS boots" ;;
+	rom,bochs,* | disk,bochs,* | grub,bochs,*) ;;
+	rom,* | disk,* | grub,*) wrong "--boot is for --machine bochs" ;;
+	*) wrong "--boot takes rom, disk or grub, not \"$boot_way\"" ;;
+	esac
+}
+
 check() {
 	l1_defaults
 	[ -e "$root/scripts/machine-$machine.sh" ] ||
@@ -220,6 +233,7 @@ check() {
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
 	check_trace
+	check_boot_way
 	check_device
 	check_l2
 	case $l1 in
