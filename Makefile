@@ -321,12 +321,12 @@ $(BUILD)/xen/domain.elf: $(BUILD)/rom/l1/xen/domain.o l1/xen/domain.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 $(LDFLAGS) -Wl,-T,l1/xen/domain.ld $< -o $@
 
-XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init
+XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init $(MKDISK) $(DISK)
 
-$(BUILD)/xen/domain.iso: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
+$(BUILD)/xen/domain.img: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
 	scripts/xen.sh domain $@
 
-$(BUILD)/xen/linux.iso: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
+$(BUILD)/xen/linux.img: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
 	@mkdir -p $(@D)
 	scripts/xen.sh linux $@
 
