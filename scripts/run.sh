@@ -197,17 +197,21 @@ check_trace() {
 	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
 }
 
-# What depends on the L1 and was not given.
+# What depends on the L1 and was not given; and whether to tell of progress, for what takes minutes.
 l1_defaults() {
+	progress=''
 	case $l1 in
 	linux | linux-workload)
 		memory=${memory:-1024}
 		timeout=${timeout:-600}
+		progress=yes
 		;;
 	xen)
 		memory=${memory:-1024}
 		timeout=${timeout:-1200}
+		progress=yes
 		;;
+	bios) progress=yes ;;
 	esac
 	memory=${memory:-64}
 	timeout=${timeout:-60}
@@ -433,6 +437,8 @@ judge() {
 main() {
 	parse "$@"
 	check
+	# shellcheck source=scripts/report.sh
+	. "$root/scripts/report.sh"
 	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP
@@ -444,8 +450,6 @@ main() {
 	! log_is_shared || cp "$out/console.txt" "$out/l0.txt"
 	keep_coverage
 	judge
-	# shellcheck source=scripts/report.sh
-	. "$root/scripts/report.sh"
 	report
 	exit "$status"
 }
