@@ -109,7 +109,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .PHONY: bench kvmrun linux check-linux image
 .PHONY: attack-image diff-image soak-image soak
 
-all: l0 minivisor bench guests rom
+all: l0 minivisor bench guests rom kvmrun
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 bench: $(BUILD)/bench.elf

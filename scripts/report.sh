@@ -104,6 +104,18 @@ after_instructions() {
 	[ -z "$(machine_instructions)" ] || printf ' after %s instructions' "$(machine_instructions)"
 }
 
+# How much each level executed, from L1's first instruction to the end, halted time included.
+levels_line() {
+	awk -F '\t' -v unit="$machine_unit" '
+	$1 == "run" && $2 ~ /^l[012]_ticks$/ { ticks[substr($2, 2, 1)] = $3; sum += $3 }
+	END {
+		if (!sum) exit
+		printf "in all"
+		for (n = 0; n <= 2; n++) printf "%s L%d %.0f (%.1f %%)", n ? "," : "", n, ticks[n], 100 * ticks[n] / sum
+		print " " unit
+	}' "$out/l0.txt"
+}
+
 write_summary() {
 	{
 		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$version" "$cpu" "$cpus" "$memory" "$commit"
@@ -118,6 +130,7 @@ write_summary() {
 			[ "$cpus" -eq 1 ] || [ "$machine_unit" != instructions ] ||
 				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
+		levels_line
 		printf 'verdict: %s%s\n' "$verdict" "$(after_instructions)"
 	} > "$out/summary.txt"
 }
