@@ -377,6 +377,7 @@ boot() {
 }
 
 boot_device() {
+	[ "$l1" != xen ] || xen_forecast
 	l1_line="$device ${l1_file##*/}"
 	set --
 	[ -n "$bare" ] || set -- "$l0_file" "$l0_line l1=$device"
