@@ -84,7 +84,7 @@ main() {
 	*) make_quietly all tests ;;
 	esac
 	case " $* " in
-	*" linux "*) say "Linux and KVM as L1, at length: about 12 minutes on two CPUs" ;;
+	*" linux "*) say "Linux and KVM as L1, at length: about ten minutes on two CPUs" ;;
 	esac
 	xargs -n 1 -P "$(nproc)" "$0" --one < "$results/tests"
 	close
