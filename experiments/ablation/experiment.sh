@@ -14,6 +14,7 @@ l1s=${ABLATION_L1:-minivisor kvm}
 mechanisms() {
 	cat <<'END'
 ept02_cache ept02_cache=off
+composed_ahead ept02_ahead=off
 large_pages ept01_large_pages=off ept02_large_pages=off
 several_ept02 ept02_slots=1
 several_vmcs02 vmcs02_slots=1
