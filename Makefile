@@ -11,7 +11,7 @@ INCLUDE := -Iinclude -Ilib -Ivmcs_shadow -Iept_merge -I. -I$(BUILD)/generated
 COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
 # Code that runs without an operating system; no FPU or vector registers, which belong to the guests.
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
-	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64 -fpeel-loops
 LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 # The ROM's loader: 32-bit, before any image. -Os, for it has one page.
@@ -71,7 +71,8 @@ COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
 # The bench: an L1 of its own on parts of the minivisor.
 BENCH_OBJ := $(call object,obj,$(wildcard l1/bench/*.c) \
-	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c fields.c options.c timer.c vmcs.c vmx_root.c))
+	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c fields.c options.c timer.c vmcs.c \
+	vmx_root.c))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 DIFF := $(BUILD)/diff/diff.elf
@@ -109,7 +110,7 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .PHONY: bench kvmrun linux check-linux image
 .PHONY: attack-image diff-image soak-image soak
 
-all: l0 minivisor bench guests rom
+all: l0 minivisor bench guests rom kvmrun
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 bench: $(BUILD)/bench.elf
@@ -321,12 +322,12 @@ $(BUILD)/xen/domain.elf: $(BUILD)/rom/l1/xen/domain.o l1/xen/domain.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 $(LDFLAGS) -Wl,-T,l1/xen/domain.ld $< -o $@
 
-XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init
+XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init $(MKDISK) $(DISK)
 
-$(BUILD)/xen/domain.iso: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
+$(BUILD)/xen/domain.img: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
 	scripts/xen.sh domain $@
 
-$(BUILD)/xen/linux.iso: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
+$(BUILD)/xen/linux.img: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
 	@mkdir -p $(@D)
 	scripts/xen.sh linux $@
 
@@ -397,7 +398,7 @@ soak: l0 rom soak-image
 # An ISO for a PC or a USB stick, with what `./turtles run` would boot: make image ARGS='--l1 linux --set vpid02=off'.
 ARGS ?=
 image:
-	@scripts/packages.sh build emulator machines plots
+	@scripts/packages.sh build emulator machines
 	+@./turtles run --machine metal --out $(BUILD)/image $(ARGS)
 
 check-xen:

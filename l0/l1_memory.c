@@ -12,8 +12,11 @@
 
 static struct l1_region regions[L1_REGIONS];
 static unsigned region_count;
+static const struct l1_region *recent = regions; /* the last that was found */
 static u64 hole; /* a host page that nothing backs */
 static u64 ept01_root;
+/* The leaf of EPT01 that was looked up last, while EPT01 stays as it is; a size of 0: none. */
+static struct { u64 start, size; struct ept_leaf leaf; } recent_leaf;
 static struct page_stack stack01;
 static struct ept_pages pages01;
 u64 eptp01;
@@ -63,6 +66,7 @@ static void overlay(struct l1_region region)
 	memmove(&regions[first], &regions[last], (region_count - last) * sizeof(regions[0]));
 	region_count -= last - first;
 	insert_region(first, region);
+	recent = regions;
 }
 
 static void overlay_ram(u64 start, u64 end, u64 host)
@@ -116,11 +120,14 @@ unsigned l1_regions(const struct l1_region **table)
 	return region_count;
 }
 
+/* Accesses come in rows: most fall where the one before did. */
 static const struct l1_region *find_region(u64 address10)
 {
+	if (LIKELY(address10 >= recent->start && address10 < recent->end))
+		return recent;
 	for (unsigned i = 0; i < region_count; i++)
 		if (address10 < regions[i].end)
-			return &regions[i];
+			return recent = &regions[i];
 	return NULL;
 }
 
@@ -184,6 +191,7 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 static void ept01_start_over(void)
 {
 	kick_all_out();
+	recent_leaf.size = 0;
 	ept01_evictions++;
 	ept_table_clear(&pages01, ept01_root);
 	watch_forget_all();
@@ -195,6 +203,7 @@ static void map_at(u64 address10)
 	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
+	recent_leaf.size = 0;
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
 		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
@@ -272,9 +281,18 @@ void *l1_pointer(u64 address10, u64 size)
 {
 	const struct l1_region *region = find_region(address10);
 
-	if (!region || !region->ram || address10 + size > region->end || address10 + size < address10)
+	if (!region || !region->ram || region->end - address10 < size)
 		return NULL;
 	return direct(address10 - region->start + region->host);
+}
+
+struct l1_piece l1_piece(u64 address10)
+{
+	const struct l1_region *region = find_region(address10);
+
+	if (!region || !region->ram)
+		return (struct l1_piece){ 0 };
+	return (struct l1_piece){ direct(region->host), region->start, region->end - region->start };
 }
 
 static u64 within_page(u64 address, u64 size)
@@ -316,15 +334,26 @@ void l1_write(u64 address10, const void *from, u64 size)
 	}
 }
 
+static COLD bool map_and_look_up(u64 address10, struct ept_leaf *leaf)
+{
+	map_at(address10);
+	return ept_table_lookup(&pages01, ept01_root, address10, leaf);
+}
+
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf)
 {
 	(void)context;
+	if (LIKELY(address10 - recent_leaf.start < recent_leaf.size)) {
+		*leaf = recent_leaf.leaf;
+		return true;
+	}
 	if (address10 >= address_space_end())
 		return false;
-	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf)) {
-		map_at(address10);
-		return ept_table_lookup(&pages01, ept01_root, address10, leaf);
-	}
+	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf) && !map_and_look_up(address10, leaf))
+		return false;
+	recent_leaf.size = EPT_LEVEL_SIZE(leaf->level);
+	recent_leaf.start = ALIGN_DOWN(address10, recent_leaf.size);
+	recent_leaf.leaf = *leaf;
 	return true;
 }
 
@@ -338,6 +367,7 @@ void ept01_protect(u64 address10, u8 rights)
 	struct ept_leaf leaf;
 
 	ept01_lookup(NULL, address10, &leaf);
+	recent_leaf.size = 0;
 	rights = unguarded_rights(address10, rights);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
 		ept01_start_over();

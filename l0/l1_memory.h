@@ -30,6 +30,13 @@ u64 ept01_tables(void);
 /* Pointer to L1's RAM at an L1-physical range within one page; NULL if any of it is not RAM. */
 void *l1_pointer(u64 address10, u64 size);
 
+/* The RAM of L1's that lies in one piece around an address: pointer to it, L1-physical address and size; 0 if none. */
+struct l1_piece {
+	void *at;
+	u64 start, size;
+};
+struct l1_piece l1_piece(u64 address10);
+
 /* Copy from or to L1-physical memory. Absent memory reads as all ones, writes to it are lost: as on the bus. */
 void l1_read(u64 address10, void *to, u64 size);
 void l1_write(u64 address10, const void *from, u64 size);
@@ -54,8 +61,8 @@ void watch_arm(struct watch *watch, u64 address10);
 void watch_clear(struct watch *watch);
 /* Somebody is about to write to an L1 page: disarm every watch on it. */
 void watch_written(u64 address10);
-/* An EPT02 now maps this page for L2. */
-void watch_mapped02(const struct ept_leaf *leaf10);
+/* An EPT02 now maps this much of L1's memory for L2. */
+void watch_mapped02(u64 start10, u64 size);
 /* EPT01 was cleared and all write protection with it. */
 void watch_forget_all(void);
 

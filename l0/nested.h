@@ -15,6 +15,7 @@
 /* A page of L1's that L0 holds a merged copy of: L1's next write to it is seen through EPT01. */
 struct watch {
 	u64 address10;
+	struct watch *next; /* of those that are set */
 	bool set;      /* address10 is meant */
 	bool armed;    /* EPT01 forbids writing it; the copy is good */
 	bool mapped02; /* some EPT02 may let L2 write it */
@@ -61,6 +62,9 @@ struct vmcs_slot {
 	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
+	/* L1 has been told of an EPT violation at this L2-physical address, by an access of this kind; 0: of none. */
+	u64 awaited20;
+	u8 awaited_access;
 	struct merge_input input; /* what L0 brings to the merge */
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
@@ -179,14 +183,20 @@ void nested_reflect_event(struct cpu *cpu, u64 information);
 void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
 /* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
 void nested_renew_eptp02(struct cpu *cpu);
-/* Fetch what is still only in vmcs02. */
+/* Fetch what is still only in vmcs02: all, or one such field. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field);
 
 /* nested_ept.c */
 /* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * The entry after an EPT violation that L1 was told of: what it has mapped there is composed, so that L2 does not exit
+ * again. Nothing that L1 could see is done for it.
+ */
+void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot);
 /*
  * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
  * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the

@@ -102,7 +102,7 @@ void nested_direct_init_slot(struct vmcs_slot *slot)
 
 static void load_direct12(const struct vmcs_slot *slot)
 {
-	ASSERT(vmptrld(slot->direct12) == VMX_SUCCEED);
+	load_vmcs(&slot->direct12);
 }
 
 void nested_direct_fill(struct cpu *cpu, struct vmcs_slot *slot)

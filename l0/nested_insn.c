@@ -4,6 +4,15 @@
 #include "l1_memory.h"
 #include "nested_direct.h"
 #include "nested_page.h"
+#include "options.h"
+
+/* Of the VMCS that is current for L1: no earlier one is left in vmcs02. */
+static void set_instruction_error(struct vmcs12 *vmcs12, u32 number)
+{
+	vmcs12_learn(vmcs12, F_vm_instruction_error, number);
+	field_set_remove(&vmcs12->stale, F_vm_instruction_error);
+	field_set_add(&vmcs12->dirty, F_vm_instruction_error);
+}
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -13,7 +22,7 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	if (outcome == VMX_FAIL_VALID && !cpu->nested.current)
 		outcome = VMX_FAIL_INVALID;
 	if (outcome == VMX_FAIL_VALID) {
-		vmcs12_learn(&cpu->nested.current->vmcs12, F_vm_instruction_error, number);
+		set_instruction_error(&cpu->nested.current->vmcs12, number);
 		rflags |= RFLAGS_ZF;
 	} else if (outcome == VMX_FAIL_INVALID) {
 		rflags |= RFLAGS_CF;
@@ -248,11 +257,14 @@ static unsigned register_size(void)
 	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
 }
 
-static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)
+static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field)
 {
+	if (!slot->page) {
+		nested_fetch_field(cpu, slot, field);
+		return;
+	}
 	nested_fetch_stale(cpu, slot);
-	if (slot->page)
-		nested_page_publish(cpu, slot);
+	nested_page_publish(cpu, slot);
 }
 
 static inline void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
@@ -260,7 +272,7 @@ static inline void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 	struct vmcs_slot *slot = cpu->nested.current;
 
 	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
-		fetch_stale(cpu, slot);
+		fetch_stale(cpu, slot, field);
 }
 
 /* SDM's tables of instruction information: the register forms of VMREAD and VMWRITE need nothing decoded in full. */
@@ -327,7 +339,8 @@ void nested_vmwrite_exit(struct cpu *cpu)
 	}
 	field = vmcs_field_of_half(encoding);
 	cpu->nested.accesses.written[field]++;
-	fetch_if_stale(cpu, field);
+	if (UNLIKELY(encoding & VMCS_ENCODING_HIGH)) /* it keeps the other half */
+		fetch_if_stale(cpu, field);
 	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
 	if (outcome == VMX_SUCCEED)
 		nested_direct_written(cpu, cpu->nested.current, field);
@@ -394,7 +407,10 @@ void nested_invept_exit(struct cpu *cpu)
 		ept02_drop_all(&cpu->nested.ept02);
 		succeed(cpu);
 	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
-		ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+		if (options.selective_invalidation)
+			ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+		else
+			ept02_drop_all(&cpu->nested.ept02);
 		succeed(cpu);
 	} else {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);

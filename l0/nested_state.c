@@ -204,6 +204,7 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	slot->direct = options.vmcs_shadowing && !shadow;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
+	slot->awaited_access = 0;
 	init_input(slot);
 }
 

@@ -28,7 +28,8 @@ usage: ./turtles exp list
   diff A B           what changed between two sets of results: each an experiment's name (its reference results), a
                      folder or a TSV file
     --within PERCENT not told: figures that differ by no more than that
-    --rise PERCENT   told are only figures that B has so much higher, and rows that one of the two has not
+    --rise PERCENT   told are only figures that B has so much higher, and rows that one of the two has not; no percentages,
+                   ratios and factors
 Exit status: 0 success, or no difference; 1 a point failed, or there are differences; 2 wrong usage.
 END
 }

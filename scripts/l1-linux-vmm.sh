@@ -16,7 +16,7 @@ vmm_check() {
 	*) wrong "--vmm takes kvmrun, qemu or libvirt, not \"$vmm\"" ;;
 	esac
 	case ",$l2," in
-	*,linux,*) wrong "--vmm $vmm boots payloads, minivisor and turtles, not linux" ;;
+	*,linux,* | *,bench,*) wrong "--vmm $vmm boots payloads, minivisor and turtles, not linux or bench" ;;
 	esac
 	for vmm_program in $vmm_programs; do
 		command -v "$vmm_program" > /dev/null ||

@@ -71,15 +71,29 @@ static void print_all(const char *name, u64 only, printer *print)
 	free(file.data);
 }
 
-static void cut(const char *in, const char *out)
+static void write_bytes(FILE *out, const u8 *bytes, size_t size)
+{
+	if (fwrite(bytes, 1, size, out) != size)
+		fail(STATUS_ERROR, "cannot write: %s", strerror(errno));
+}
+
+static void cut(const char *in, const char *name)
 {
 	struct blob file = read_file(in);
-	size_t start, size = trace_find(file.data, file.size, &start), rest = start + size;
+	struct trace_cutter cutter = { 0, 0 };
+	FILE *out = fopen(name, "wb");
+	size_t done = 0, start, size;
 
-	if (size)
-		write_file(out, file.data + start, size);
-	fwrite(file.data, 1, start, stdout);
-	fwrite(file.data + rest, 1, file.size - rest, stdout);
+	if (!out)
+		fail(STATUS_ERROR, "%s: %s", name, strerror(errno));
+	while ((size = trace_next_piece(&cutter, file.data, file.size, &start))) {
+		write_bytes(stdout, file.data + done, start - done);
+		write_bytes(out, file.data + start, size);
+		done = start + size;
+	}
+	write_bytes(stdout, file.data + done, file.size - done);
+	if (fclose(out))
+		fail(STATUS_ERROR, "%s: %s", name, strerror(errno));
 	free(file.data);
 }
 

@@ -23,10 +23,15 @@ struct trace {
 bool trace_read(struct trace *trace, const u8 *bytes, size_t size);
 void trace_free(struct trace *trace);
 /*
- * Where in bytes that a port has taken, among others, the trace lies: from *start on. Returns its size, as far as whole
- * chunks go, or 0 if there is none.
+ * The pieces of a trace among all that the emulator has printed. Text of its own may stand between them, at a triple
+ * fault of L2 for one. A cutter begins zeroed; each call gives the length of the next piece and where it starts, 0 if
+ * there is none. What is missing is for trace_read() to notice.
  */
-size_t trace_find(const u8 *bytes, size_t size, size_t *start);
+struct trace_cutter {
+	size_t at;  /* behind the last piece */
+	u32 pieces; /* so far */
+};
+size_t trace_next_piece(struct trace_cutter *cutter, const u8 *bytes, size_t size, size_t *start);
 
 /* A CPU at one level from one transition to the next: a guest, or L0 for one exit. */
 struct leg {

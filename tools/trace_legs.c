@@ -58,7 +58,7 @@ static void count_from_first(struct leg *leg, size_t count)
 /* Every entry and every exit ends a leg, and one for each CPU may be left. */
 struct leg *trace_legs(const struct trace *trace, size_t *count)
 {
-	struct walker walker[TRACE_CPUS_MAX] = { { NULL } };
+	struct walker walker[TRACE_CPUS_MAX] = { { .exit = NULL } };
 	struct leg *leg = allocate_legs(trace->count + trace->cpus);
 	bool shift = trace->cpus == 1;
 	size_t n = 0;

@@ -206,17 +206,29 @@ void trace_free(struct trace *trace)
 	trace->count = 0;
 }
 
-size_t trace_find(const u8 *bytes, size_t size, size_t *start)
+/* The header is the first piece, then come the chunks by their numbers. */
+static size_t piece_at(const struct trace_cutter *cutter, const u8 *bytes, size_t size, size_t at)
 {
-	size_t at = sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE;
 	struct trace_chunk chunk;
 
-	for (*start = 0; *start + at <= size; ++*start)
-		if (memcmp(bytes + *start, TRACE_MAGIC, sizeof(TRACE_MAGIC) - 1) == 0)
-			break;
-	if (*start + at > size)
-		return 0;
-	for (u32 number = 0; chunk_at(bytes + *start, size - *start, at, number, &chunk); number++)
-		at += sizeof(chunk) + chunk.size;
-	return at;
+	if (cutter->pieces == 0)
+		return size - at >= sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE &&
+		       memcmp(bytes + at, TRACE_MAGIC, sizeof(TRACE_MAGIC) - 1) == 0 ?
+		       sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE : 0;
+	return chunk_at(bytes, size, at, cutter->pieces - 1, &chunk) ? sizeof(chunk) + chunk.size : 0;
+}
+
+size_t trace_next_piece(struct trace_cutter *cutter, const u8 *bytes, size_t size, size_t *start)
+{
+	for (size_t at = cutter->at; at < size; at++) {
+		size_t length = piece_at(cutter, bytes, size, at);
+
+		if (!length)
+			continue;
+		*start = at;
+		cutter->at = at + length;
+		cutter->pieces++;
+		return length;
+	}
+	return 0;
 }

@@ -2,20 +2,23 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="L1: the bench; peer: Debian's Linux and KVM, mitigations=off, kvmrun as VMM; instructions of L0, net of (a)"
 STEPS=5
+[ -z "$quick" ] || STEPS=3
 BENCH="ticks=50000 repeats=4 steps=$STEPS"
-if [ -n "$quick" ]; then
-	STEPS=3
-	BENCH="ticks=1 repeats=1 steps=$STEPS"
-fi
 
-# The settings of Turtles: the default, and each switch that can be off taken away alone. A name and what is set.
+# The settings of Turtles: the default, and each other value of each switch that is for speed. A name and what is set.
 settings() {
 	echo "default"
 	if [ -n "$quick" ]; then
 		echo "no_vmcs_shadowing vmcs_shadowing=off"
 		return
 	fi
-	switch_table | awk -F '\t' '$2 == "on" && $3 == "on|off" { print "no_" $1, $1 "=off" }'
+	switch_table | awk -F '\t' '
+	$1 ~ /^(l1|icr|tick|test_fault|log)$/ { next }
+	$3 == "on|off" && $2 == "on" { print "no_" $1, $1 "=off" }
+	$3 != "on|off" && $3 ~ /[|]/ {
+		n = split($3, value, "|")
+		for (i = 1; i <= n; i++) if (value[i] != $2) print $1 "_" value[i], $1 "=" value[i]
+	}'
 }
 
 # The machine for which the bench is L0's own first guest.

@@ -33,6 +33,18 @@ struct guest_parameters {
 /* Not intercepted. */
 #define GUEST_PORT_PASS 0x80
 
+/*
+ * A device that sends packets. A 32-bit write is the guest-physical address of a struct guest_packet_ring; reads say
+ * how many packets have been sent. What it sends goes out by GUEST_PORT_PASS, a write each.
+ */
+#define GUEST_PORT_PACKETS 0xe4
+#define GUEST_PACKET_SIZE 1500
+#define GUEST_RING_PACKETS 64
+struct guest_packet_ring {
+	u32 count;
+	u32 packets[GUEST_RING_PACKETS]; /* guest-physical addresses */
+};
+
 /* Hypercalls: VMCALL with the number in RAX and an argument in RBX; the answer is in RAX. */
 enum guest_hypercall {
 	HYPERCALL_increment = 0, /* answers RBX + 1 */

@@ -63,6 +63,8 @@ static void setup_execution_controls(const struct guest *guest)
 	u64 proc = PROC_use_io_bitmaps | PROC_use_msr_bitmaps;
 	u64 proc2 = (settings.ept ? PROC2_enable_ept : 0) | (settings.vpid ? PROC2_enable_vpid : 0);
 
+	if (settings.cr3_exits)
+		proc |= PROC_cr3_load_exiting;
 	if (guest->hlt_exits)
 		proc |= PROC_hlt_exiting;
 	if (!settings.ept)

@@ -85,6 +85,12 @@ turtles exp diff "$example/results/quick" "$kept" --within 150
 ok "diff: within so many percent it is none" status_is 0
 turtles exp diff "$kept" "$example/results/quick" --rise 5
 ok "diff: a fall is no rise" status_is 0
+turtles exp diff "$example/results/quick" "$kept" --rise 5
+ok "diff: a rise is one" status_is 1
+sed 's/exits/ratio/' "$example/results/quick/cost.tsv" > "$folder/ratio_a.tsv"
+sed 's/exits/ratio/' "$kept/results/cost.tsv" > "$folder/ratio_b.tsv"
+turtles exp diff "$folder/ratio_a.tsv" "$folder/ratio_b.tsv" --rise 5
+ok "diff: but not of a ratio" status_is 0
 sed -i /skylake/d "$kept/results/cost.tsv"
 turtles exp diff "$example/results/quick" "$kept" --rise 500
 ok "diff: a row that is not there is a difference" printed 'corei7_skylake_x .* no such row'

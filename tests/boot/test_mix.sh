@@ -31,7 +31,7 @@ draw_one() {
 # draw_value NAME VALUES: into $drawn, a value that the switch takes; nothing for a switch that is no matter of taste.
 draw_value() {
 	case $1,$2 in
-	l1,* | test_fault,* | cpus,* | tick,*) drawn='' ;;
+	l1,* | test_fault,* | cpus,* | tick,* | log,*) drawn='' ;;
 	l1_offset,*) draw_words "$OFFSETS" ;;
 	*_tables,*) draw_words "$TABLES" ;;
 	*,*..*) draw_words "${2%..*} ${2#*..}" ;;

@@ -212,6 +212,9 @@ ok "has its own steps only" jq -e \
 run --trace --l1 "$images/trace_port.elf"
 ok "to L1 the port is absent" status_is 0
 ok "and what L1 writes there is not in the trace" "$root/turtles" trace "$out"
+run --trace --l1 "$images/triple_fault.elf"
+ok "what the emulator has to say of a triple fault" status_is 1
+ok "is not in the trace, which is whole" table_is_the_run_s out
 run --trace --l2 hang --count 1 --timeout 4
 ok "a run that the clock ends" status_is 124
 mv "$out" "$folder/hung"

@@ -229,20 +229,31 @@ static void impossible_traces_are_refused(void **state)
 
 static void trace_is_found_among_other_bytes(void **state)
 {
-	static const char before[] = "Next at t=0\nTURTLE", behind[] = "(0).[2631791] rep outsb";
-	static u8 all[ROOM + sizeof(before) + sizeof(behind)];
+	static const char text[] = "Next at t=0\nTURTLE";
+	static u8 all[2 * ROOM], found[ROOM];
 	static struct maker m;
-	size_t start, size;
+	struct trace_cutter cutter = { 0, 0 };
+	size_t all_size = 0, found_size = 0, piece, start, done = 0;
 
 	(void)state;
 	make_trace(&m);
-	memcpy(all, before, sizeof(before));
-	memcpy(all + sizeof(before), m.bytes, m.size);
-	memcpy(all + sizeof(before) + m.size, behind, sizeof(behind));
-	size = trace_find(all, sizeof(before) + m.size + sizeof(behind), &start);
-	assert_int_equal(start, sizeof(before));
-	assert_int_equal(size, m.size);
-	assert_int_equal(trace_find(all, sizeof(before), &start), 0);
+	assert_int_equal(trace_next_piece(&cutter, (const u8 *)text, sizeof(text), &start), 0);
+	while ((piece = trace_next_piece(&cutter, m.bytes, m.size, &start))) {
+		assert_int_equal(start, done); /* nothing but the trace there */
+		done = start + piece;
+		memcpy(all + all_size, text, sizeof(text));
+		memcpy(all + all_size + sizeof(text), m.bytes + start, piece);
+		all_size += sizeof(text) + piece;
+	}
+	assert_int_equal(done, m.size);
+	assert_true(cutter.pieces > 2);
+	cutter = (struct trace_cutter){ 0, 0 };
+	while ((piece = trace_next_piece(&cutter, all, all_size, &start))) {
+		memcpy(found + found_size, all + start, piece);
+		found_size += piece;
+	}
+	assert_int_equal(found_size, m.size);
+	assert_memory_equal(found, m.bytes, m.size);
 }
 
 /* What a format prints of the trace, or of one exit of it. */

@@ -79,11 +79,9 @@ void unexpected_trap(const struct trap_frame *frame)
 
 void trap(struct trap_frame *frame)
 {
-	if (frame->vector < VECTORS && handlers[frame->vector]) {
-		handlers[frame->vector](frame);
-		return;
-	}
-	unexpected_trap(frame);
+	if (frame->vector >= VECTORS || !handlers[frame->vector])
+		trap_unexpected(frame);
+	handlers[frame->vector](frame);
 }
 
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame))
