@@ -291,7 +291,8 @@ make_plots() {
 			{
 				provenance | plot_head $plot_format "$results/$plot_name.$plot_format"
 				plot "$plot_name"
-			} | "$GNUPLOT" - || say "the plot $plot_name.$plot_format of $name cannot be made"
+			} | "$GNUPLOT" - 2> "$state/complaint" ||
+				say "the plot $plot_name.$plot_format of $name cannot be made: $(grep . "$state/complaint" | tail -n 1)"
 		done
 	done
 }

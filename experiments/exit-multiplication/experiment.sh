@@ -23,7 +23,7 @@ shadowing() {
 	esac
 }
 
-# With four levels, what L0s learn takes longer to be of use, and without shadowing one run takes an hour.
+# With four levels the others take too long.
 is_left_out() {
 	[ "$1" -gt 3 ] && [ "$2" != fixed ]
 }
@@ -170,8 +170,8 @@ set xrange [-0.2:*]
 set offsets 0, 0.3, 0, 0
 set key top left reverse Left
 table = '$results/depth.tsv'
-plot \
 END
+	printf "plot "
 	for setting in $settings; do
 		echo "table using 'l0s':'exits_$setting' with linespoints lw 2 pt 7 title 'measured: VMCS shadowing $setting', \\"
 	done

@@ -85,14 +85,14 @@ set key top left reverse Left noenhanced
 table = '$results/faults.tsv'
 of(paging, memory) = strcol("paging") eq paging && strcol("memory") eq memory ? 1 : NaN
 plot table using "levels_written":(column("l0_exits") * of("shadow-on-EPT", "used")) \
-	with linespoints lw 2 pt 7 title "measured: shadow-on-EPT", \
+	with linespoints lt 1 lw 2 pt 7 title "measured: shadow-on-EPT", \
 	table using "levels_written":(column("l0_exits") * of("EPT-on-EPT", "fresh")) \
-	with linespoints lw 2 pt 5 title "measured: EPT-on-EPT, fresh memory", \
+	with linespoints lt 2 lw 2 pt 5 title "measured: EPT-on-EPT, fresh memory", \
 	table using "levels_written":(column("l0_exits") * of("EPT-on-EPT", "used")) \
-	with linespoints lw 2 pt 9 title "measured: EPT-on-EPT, memory that was used before", \
+	with linespoints lt 3 lw 2 pt 9 title "measured: EPT-on-EPT, memory that was used before", \
 	table using "levels_written":(column("published_pvm_l0_exits") * of("shadow-on-EPT", "used")) \
-	with linespoints dt 2 lw 2 pt 6 title "published: PVM SOSP'23, shadow-on-EPT, 2n+4", \
+	with linespoints lt 1 dt 2 lw 2 pt 6 title "published: PVM SOSP'23, shadow-on-EPT, 2n+4", \
 	table using "levels_written":(column("published_pvm_l0_exits") * of("EPT-on-EPT", "fresh")) \
-	with linespoints dt 2 lw 2 pt 4 title "published: PVM SOSP'23, EPT-on-EPT, n+3"
+	with linespoints lt 2 dt 2 lw 2 pt 4 title "published: PVM SOSP'23, EPT-on-EPT, n+3"
 END
 }
