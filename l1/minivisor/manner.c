@@ -2,10 +2,8 @@
 #include "fields.h"
 #include "insn.h"
 
-/* Loaded at each way to user space and at each way back: what SYSCALL and SWAPGS use, kept in no VMCS field. */
-static const enum msr_number switched_msrs[] = {
-	MSR_IA32_STAR, MSR_IA32_LSTAR, MSR_IA32_CSTAR, MSR_IA32_FMASK, MSR_IA32_KERNEL_GS_BASE,
-};
+/* What SYSCALL and SWAPGS use: in no VMCS field, so switched by hand on the way to user space and back. */
+static const enum msr_number switched_msrs[] = { MSR_IA32_LSTAR, MSR_IA32_FMASK, MSR_IA32_KERNEL_GS_BASE };
 
 /* What is read is used by nobody here, and has to be read nevertheless. */
 static volatile u64 kept;
@@ -40,28 +38,39 @@ void manner_entering(const struct guest *guest)
 	vmcs_write(host_rsp, (uintptr_t)&guest->registers.host_stack);
 }
 
-static void switch_msrs(void)
+static void switch_to_host_msrs(u64 *of_guest)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(switched_msrs); i++) {
+		of_guest[i] = rdmsr(switched_msrs[i]);
 		wrmsr(switched_msrs[i], 0);
+	}
+	wrmsr(MSR_IA32_FS_BASE, 0);
+	wrmsr(MSR_IA32_GS_BASE, 0);
 }
 
-/* SDM "CR0", TS: the FPU is handed over as it is first used. */
-static void hand_over_fpu(void)
+static void switch_to_guest_msrs(const u64 *of_guest)
 {
-	write_cr0(read_cr0());
+	for (size_t i = 0; i < ARRAY_SIZE(switched_msrs); i++)
+		wrmsr(switched_msrs[i], of_guest[i]);
+}
+
+/* TS of CR0 is set and cleared there, for the FPU is handed over as it is first used. */
+static void set_task_switched(bool on)
+{
+	write_cr0(on ? read_cr0() | CR0_TS : read_cr0() & ~(u64)CR0_TS);
 }
 
 void manner_user_space(void)
 {
+	u64 of_guest[ARRAY_SIZE(switched_msrs)];
+
 	if (!as_kvm87())
 		return;
 	kept = vmcs_read(guest_rflags);
-	switch_msrs();
-	wrmsr(MSR_IA32_FS_BASE, 0);
-	wrmsr(MSR_IA32_GS_BASE, 0);
-	hand_over_fpu();
-	switch_msrs();
+	switch_to_host_msrs(of_guest);
+	set_task_switched(true);
+	set_task_switched(false);
+	switch_to_guest_msrs(of_guest);
 	vmcs_write(host_fs_selector, 0);
 	vmcs_write(host_gs_selector, 0);
 	vmcs_write(host_fs_base, 0);

@@ -79,9 +79,11 @@ void unexpected_trap(const struct trap_frame *frame)
 
 void trap(struct trap_frame *frame)
 {
-	if (frame->vector >= VECTORS || !handlers[frame->vector])
-		unexpected_trap(frame);
-	handlers[frame->vector](frame);
+	if (frame->vector < VECTORS && handlers[frame->vector]) {
+		handlers[frame->vector](frame);
+		return;
+	}
+	unexpected_trap(frame);
 }
 
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame))
