@@ -423,9 +423,10 @@ static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
 		return;
 	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
-	cpu->launch = !slot->launched02;
 	if (LIKELY(settled))
 		return;
+	if (UNLIKELY(!slot->launched02))
+		wish(cpu, WISH_look); /* at the launch state */
 	if (UNLIKELY(smp_l2_waits()))
 		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
 	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
@@ -457,9 +458,9 @@ bool nested_entry_refused(struct cpu *cpu)
 		nested_reflect(cpu, REASON_tpr_below_threshold, 0);
 		return true;
 	}
+	slot->settled = 0;
 	load_vmcs01(cpu);
 	cpu->level = LEVEL_1;
-	cpu->launch = false;
 	nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_invalid_control_fields);
 	return true;
 }

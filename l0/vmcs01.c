@@ -71,8 +71,8 @@ void vmcs_write_host_state(struct cpu *cpu)
 	vmwrite(ENC_host_ia32_sysenter_eip, 0);
 	vmwrite(ENC_host_ia32_pat, PAT_RESET);
 	vmwrite(ENC_host_ia32_efer, EFER_LME | EFER_LMA | EFER_NXE);
-	vmwrite(ENC_host_rsp, (u64)&cpu->host_rsp);
-	vmwrite(ENC_host_rip, (u64)vmx_exit_point);
+	vmwrite(ENC_host_rsp, (u64)&cpu->stack);
+	vmwrite(ENC_host_rip, (u64)(options.cpus == 1 ? vmx_exit_point : vmx_exit_point_among));
 }
 
 /* The MSRs of the guest start as after reset. */
@@ -115,7 +115,6 @@ void vmcs01_init(struct cpu *cpu)
 	}
 	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	cpu->vmcs01 = home_physical(region);
-	cpu->launch = true;
 	ASSERT(vmclear(cpu->vmcs01) == VMX_SUCCEED && vmptrld(cpu->vmcs01) == VMX_SUCCEED);
 	vmcs_write_host_state(cpu);
 	write_controls();
