@@ -70,16 +70,18 @@ struct cpu *current_cpu(void);
 extern struct vmx_capabilities host_caps;
 
 /*
- * entry.S: run guests on the current VMCS, for ever, and call cpu_exit() at each exit; the second where there are
- * several CPUs, whose functions are those called ..._among. Exits arrive at the exit points.
+ * entry.S: run guests on the current VMCS, for ever, and have exits handled; the second where there are several CPUs,
+ * whose functions are those called ..._among. Exits arrive at the exit points.
  */
 NORETURN void vmx_run(struct cpu *cpu);
 NORETURN void vmx_run_among(struct cpu *cpu);
-void vmx_exit_point(void);
+void vmx_exit_point_l1(void);
+void vmx_exit_point_l2(void);
 void vmx_exit_point_among(void);
 
 /* What entry.S calls, all of it in exit.c. The exit at hand: */
-void cpu_exit(struct cpu *cpu);
+void cpu_exit_l1(struct cpu *cpu);
+void cpu_exit_l2(struct cpu *cpu);
 bool cpu_exit_among(struct cpu *cpu); /* with cpu_prepare_among() for the next entry */
 /* Before an entry, if there are wishes: see to them. True if the VMCS to enter is clear. */
 bool cpu_attend(struct cpu *cpu);

@@ -1,11 +1,12 @@
 /*
- * L0's loop on a CPU: into a guest, out of it at an exit, and cpu_exit() (exit.c) deals with that. vmx_run(cpu) begins
- * it, on the stack of the caller. With several CPUs it is vmx_run_among(), and exits arrive at vmx_exit_point_among.
+ * L0's loop on a CPU: into a guest, out of it at an exit, which cpu_exit_l1() or cpu_exit_l2() (exit.c) deals with,
+ * by who has exited. vmx_run(cpu) begins it, on the stack of the caller. With several CPUs it is vmx_run_among(), and
+ * exits arrive at vmx_exit_point_among.
  *
  * struct cpu begins with the guest's registers; the stack pointer runs over them, down at an exit (the VMCS's
- * host_rsp is their end) and up at an entry. Meanwhile cpu->stack is where L0's own stack begins, with the address of
- * struct cpu on it. The TSC is read as near to the transitions as registers allow; what lies between is told to stats.c
- * by two constants there, and proved by the witness test.
+ * host_rsp is their end) and up at an entry, as far as RBP: RSP, which comes next, is in the VMCS. Meanwhile cpu->stack
+ * is where L0's own stack begins, with the address of RBP's place on it. The TSC is read as near to the transitions as
+ * registers allow; what lies between is told to stats.c by two constants there, and proved by the witness test.
  *
  * An entry is a VMRESUME, unless what has to be seen to before it (cpu_attend(), cpu_prepare_among()) tells that the
  * VMCS is clear. One that the CPU refuses goes by way of vmx_refused() (exit.c), behind which L1 runs.
@@ -14,13 +15,20 @@
  * overlooked: it may be another CPU that wants this one out of its guest. fault.c turns back an entry that has got no
  * further than this.
  */
+#define CPU_RAX 0
+#define CPU_RCX 8
+#define CPU_RDX 16
+#define CPU_RBX 24
+#define CPU_RBP 40
 #define CPU_STACK 128
 #define CPU_TSC_ENTRY 136
 #define CPU_TSC_EXIT 144
 #define CPU_WISHES 152
 #define CPU_ATTENTION 156
+/* A place in struct cpu, where RSP is at that of RBP. */
+#define AT_RBP(offset) (offset) - CPU_RBP(%rsp)
 
-	/* Behind an exit; RDI = struct cpu. */
+	/* Behind an exit, onto L0's stack; RDI = struct cpu. */
 	.macro save_guest
 	pushq	%r15
 	pushq	%r14
@@ -33,28 +41,26 @@
 	pushq	%rdi
 	pushq	%rsi
 	pushq	%rbp
-	leaq	-8(%rsp), %rsp
-	pushq	%rbx
-	pushq	%rdx
-	pushq	%rcx
-	pushq	%rax
+	leaq	-CPU_RBP(%rsp), %rdi
+	movq	%rbx, CPU_RBX(%rdi)
+	movq	%rdx, CPU_RDX(%rdi)
+	movq	%rcx, CPU_RCX(%rdi)
+	movq	%rax, CPU_RAX(%rdi)
 	rdtsc
-	movl	%eax, CPU_TSC_EXIT(%rsp)
-	movl	%edx, CPU_TSC_EXIT + 4(%rsp)
-	movq	%rsp, %rdi
-	movq	CPU_STACK(%rsp), %rsp
+	movl	%eax, CPU_TSC_EXIT(%rdi)
+	movl	%edx, CPU_TSC_EXIT + 4(%rdi)
+	movq	CPU_STACK(%rdi), %rsp
 	.endm
 
-	/* In: RSP = struct cpu. If the entry VMfails: RDI = struct cpu, RSI = RFLAGS, on L0's stack. */
+	/* In: RSP at the place of RBP. If the entry VMfails: RDI = struct cpu, RSI = RFLAGS, on L0's stack. */
 	.macro enter_guest instruction
 	rdtsc
-	movl	%eax, CPU_TSC_ENTRY(%rsp)
-	movl	%edx, CPU_TSC_ENTRY + 4(%rsp)
-	popq	%rax
-	popq	%rcx
-	popq	%rdx
-	popq	%rbx
-	leaq	8(%rsp), %rsp
+	movl	%eax, AT_RBP(CPU_TSC_ENTRY)
+	movl	%edx, AT_RBP(CPU_TSC_ENTRY + 4)
+	movq	AT_RBP(CPU_RAX), %rax
+	movq	AT_RBP(CPU_RCX), %rcx
+	movq	AT_RBP(CPU_RDX), %rdx
+	movq	AT_RBP(CPU_RBX), %rbx
 	popq	%rbp
 	popq	%rsi
 	popq	%rdi
@@ -73,63 +79,86 @@
 	popq	%rsi
 	.endm
 
+	/* RDI = struct cpu. */
 	.macro keep_stack
-	pushq	%rdi
+	leaq	CPU_RBP(%rdi), %rax
+	pushq	%rax
 	movq	%rsp, CPU_STACK(%rdi)
 	.endm
 
+	/* From the place of RBP back to L0's stack; RDI = struct cpu. */
+	.macro turn_back
+	leaq	-CPU_RBP(%rsp), %rdi
+	movq	CPU_STACK(%rdi), %rsp
+	.endm
+
+	/* In: L0's stack. */
+	.macro go_on
+	movq	(%rsp), %rsp
+	cmpl	$0, AT_RBP(CPU_WISHES)
+	jne	vmx_attend
+	enter_guest vmresume
+	call	vmx_refused
+	jmp	vmx_start
+	.endm
+
 	.text
-	.globl vmx_run, vmx_exit_point
+	.globl vmx_run, vmx_exit_point_l1, vmx_exit_point_l2
+vmx_exit_point_l1:
+	save_guest
+	call	cpu_exit_l1
+	go_on
+
+vmx_exit_point_l2:
+	save_guest
+	call	cpu_exit_l2
+	go_on
+
 vmx_run:
 	keep_stack
-	jmp	1f
+vmx_start:
+	go_on
 
-vmx_exit_point:
-	save_guest
-	call	cpu_exit
-1:	movq	(%rsp), %rsp
-	cmpl	$0, CPU_WISHES(%rsp)
-	jne	3f
-2:	enter_guest vmresume
-	call	vmx_refused
-	jmp	1b
-3:	movq	%rsp, %rdi
-	movq	CPU_STACK(%rsp), %rsp
+vmx_attend:
+	turn_back
 	call	cpu_attend
 	movq	(%rsp), %rsp
 	testb	%al, %al
-	jz	2b
-	enter_guest vmlaunch
+	jnz	1f
+	enter_guest vmresume
 	call	vmx_refused
-	jmp	1b
+	jmp	vmx_start
+1:	enter_guest vmlaunch
+	call	vmx_refused
+	jmp	vmx_start
 
 	.globl vmx_run_among, vmx_exit_point_among, vmx_entry_abandoned, vmx_window_start, vmx_window_end
 vmx_run_among:
 	keep_stack
 	call	cpu_prepare_among
-	jmp	4f
+	jmp	vmx_start_among
 
 vmx_exit_point_among:
 	save_guest
 	call	cpu_exit_among
-4:	movq	(%rsp), %rsp
+vmx_start_among:
+	movq	(%rsp), %rsp
 vmx_window_start:
-	cmpb	$0, CPU_ATTENTION(%rsp)
-	jne	6f
+	cmpb	$0, AT_RBP(CPU_ATTENTION)
+	jne	2f
 	testb	%al, %al
-	jnz	5f
+	jnz	1f
 	enter_guest vmresume
 	jmp	vmx_window_end
-5:	enter_guest vmlaunch
+1:	enter_guest vmlaunch
 vmx_window_end:
 	call	vmx_refused
 	xorl	%eax, %eax
-	jmp	4b
-6:	movq	%rsp, %rdi
-	movq	CPU_STACK(%rsp), %rsp
+	jmp	vmx_start_among
+2:	turn_back
 /* The NMI handler comes here with the stack and the RDI of cpu_exit_among(). */
 vmx_entry_abandoned:
 	call	cpu_entry_abandoned
-	jmp	4b
+	jmp	vmx_start_among
 
 	.section .note.GNU-stack, "", @progbits

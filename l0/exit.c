@@ -18,8 +18,16 @@ static void exception_or_nmi_exit(struct cpu *cpu)
 		l1_exception_exit(cpu);
 }
 
-/* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
+static void unexpected_exit(struct cpu *cpu)
+{
+	exit_unexpected(cpu, "L0 expects no such exit of L1");
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+/* What L1 can cause. Any other reason is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
+	[0 ... EXIT_REASONS - 1] = unexpected_exit,
 	[REASON_exception_or_nmi] = exception_or_nmi_exit,
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
@@ -49,15 +57,24 @@ static exit_handler *const l1_handler[EXIT_REASONS] = {
 	[REASON_xsetbv] = l1_xsetbv_exit,
 	[REASON_vmfunc] = nested_vmfunc_exit,
 };
+#pragma GCC diagnostic pop
 
-static void l1_exit(struct cpu *cpu, u32 reason)
+void cpu_exit_l1(struct cpu *cpu)
 {
-	if (UNLIKELY(reason >= EXIT_REASONS || !l1_handler[reason])) {
-		stats_exit(&cpu->stats, LEVEL_1, reason < EXIT_REASONS ? reason : 0);
-		exit_unexpected(cpu, "L0 expects no such exit of L1");
-	}
-	stats_exit(&cpu->stats, LEVEL_1, reason);
+	u64 reason = vmread(ENC_exit_reason);
+
+	stats_account(cpu);
+	if (UNLIKELY(reason >= EXIT_REASONS))
+		unexpected_exit(cpu);
+	stats_exit(&cpu->stats, LEVEL_1, (u32)reason);
 	l1_handler[reason](cpu);
+}
+
+void cpu_exit_l2(struct cpu *cpu)
+{
+	stats_account(cpu);
+	stats_l2_ran(cpu);
+	nested_exit(cpu, (u32)vmread(ENC_exit_reason));
 }
 
 /* Does the guest that runs next hold back an NMI? With virtual NMIs the blocking is of L1's own making. */
@@ -149,20 +166,6 @@ void vmx_refused(struct cpu *cpu, u64 flags)
 		shared_unlock();
 }
 
-void cpu_exit(struct cpu *cpu)
-{
-	u32 reason;
-
-	stats_account(cpu);
-	reason = (u32)vmread(ENC_exit_reason);
-	if (cpu->level == LEVEL_1) {
-		l1_exit(cpu, reason);
-	} else {
-		stats_l2_ran(cpu);
-		nested_exit(cpu, reason);
-	}
-}
-
 bool cpu_prepare_among(struct cpu *cpu)
 {
 	if (cpu->wishes)
@@ -175,7 +178,10 @@ bool cpu_prepare_among(struct cpu *cpu)
 bool cpu_exit_among(struct cpu *cpu)
 {
 	kickable_end(cpu);
-	cpu_exit(cpu);
+	if (cpu->level == LEVEL_1)
+		cpu_exit_l1(cpu);
+	else
+		cpu_exit_l2(cpu);
 	return cpu_prepare_among(cpu);
 }
 

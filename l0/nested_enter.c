@@ -253,7 +253,7 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot,
 /* Constants of every vmcs02: L0's host state; L1's MSR lists are L0's to work through. */
 static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	vmcs_write_host_state(cpu);
+	vmcs_write_host_state(cpu, LEVEL_2);
 	vmwrite(ENC_vm_exit_msr_store_count, 0);
 	vmwrite(ENC_vm_exit_msr_load_count, 0);
 	vmwrite(ENC_vm_entry_msr_load_count, 0);

@@ -11,7 +11,7 @@
  * the emulator's own log, so a change of entry.S that forgets these numbers fails it. What they come to is L0's, once
  * for each exit, and not the guest's.
  */
-#define TICKS_BEFORE_ENTRY 20
+#define TICKS_BEFORE_ENTRY 19
 #define TICKS_BEHIND_EXIT 16
 
 static const char *const reason_names[EXIT_REASONS] = {
@@ -113,20 +113,30 @@ static void print_l1_row(const struct stats *s, u32 reason)
 		print("exits\tl1\t%s\tl0\t%lu\t%lu\t0\t0\t\n", exit_reason_name(reason), sum.count, l0_ticks_of(&sum));
 }
 
-static void print_l2_row(const struct stats *s, u32 reason, enum stats_owner owner)
+static void print_l2_row_by_l0(const struct stats *s, u32 reason)
 {
-	const struct exit_cell *cell = &s->l2[reason][owner];
-	struct exit_cell caused = { 0 };
+	const struct exit_cell *cell = &s->l2[reason][HANDLED_l0];
+
+	if (cell->count)
+		print("exits\tl2\t%s\tl0\t%lu\t%lu\t0\t0\t\n", exit_reason_name(reason), cell->count,
+		      l0_ticks_of(cell));
+}
+
+/*
+ * What L0 executed from the exit on until L2 ran again; the rest of that is L1's. What the readings of the TSC do not
+ * see at either end is not in cause_ticks, as it is not in cell->ticks.
+ */
+static void print_l2_row_by_l1(const struct stats *s, u32 reason)
+{
+	const struct exit_cell *cell = &s->l2[reason][HANDLED_l1];
+	struct exit_cell caused = sum_of(s->l1[reason], EXIT_REASONS);
 
 	if (!cell->count)
 		return;
-	print("exits\tl2\t%s\t%s\t%lu\t", exit_reason_name(reason), owner == HANDLED_l0 ? "l0" : "l1", cell->count);
-	if (owner == HANDLED_l1)
-		caused = sum_of(s->l1[reason], EXIT_REASONS);
-	print("%lu\t%lu\t%lu\t", l0_ticks_of(cell) + l0_ticks_of(&caused),
-	      owner == HANDLED_l1 ? s->l1_ticks[reason] - caused.count * correction() : 0, caused.count);
-	if (owner == HANDLED_l1)
-		print_caused(s, reason);
+	print("exits\tl2\t%s\tl1\t%lu\t%lu\t%lu\t%lu\t", exit_reason_name(reason), cell->count,
+	      l0_ticks_of(cell) + l0_ticks_of(&caused), s->cause_ticks[reason] - cell->ticks - l0_ticks_of(&caused),
+	      caused.count);
+	print_caused(s, reason);
 	print("\n");
 }
 
@@ -134,29 +144,31 @@ static void print_rows(const struct stats *s)
 {
 	for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
 		print_l1_row(s, reason);
-	for (unsigned reason = 0; reason < EXIT_REASONS; reason++)
-		for (unsigned owner = 0; owner < STATS_OWNERS; owner++)
-			print_l2_row(s, reason, (enum stats_owner)owner);
+	for (unsigned reason = 0; reason < EXIT_REASONS; reason++) {
+		print_l2_row_by_l0(s, reason);
+		print_l2_row_by_l1(s, reason);
+	}
 }
 
 static void print_totals(const struct stats *s)
 {
 	struct exit_cell sum = sum_of(s->l1[0], sizeof(s->l1) / sizeof(s->l1[0][0]));
 	struct exit_cell sum2 = sum_of(s->l2[0], sizeof(s->l2) / sizeof(s->l2[0][0]));
+	u64 l2_ticks = s->l2_ticks - s->l2_spans * correction();
 
 	add_cell(&sum, &sum2);
 	add_cell(&sum, &s->start);
 	print("run\tl0_ticks\t%lu\n", l0_ticks_of(&sum));
-	print("run\tl1_ticks\t%lu\n", s->guest_ticks - s->l2_ticks - (sum.count - s->l2_spans) * correction());
-	print("run\tl2_ticks\t%lu\n", s->l2_ticks - s->l2_spans * correction());
+	print("run\tl1_ticks\t%lu\n", s->all_ticks - l0_ticks_of(&sum) - l2_ticks);
+	print("run\tl2_ticks\t%lu\n", l2_ticks);
 	print("run\taccounting_ticks_per_exit\t%lu\n", s->accounting_ticks);
 }
 
-/* L1 is busy with an exit of L2: the last time that it ran ended in an exit that is not counted. */
+/* L1 is busy with an exit of L2: that has begun as the others have, but it ends with an exit, and not with an entry. */
 static void end_cause(struct stats *s)
 {
 	if (s->caused != s->l1[NO_CAUSE] && s->previous_exit != s->cause_began)
-		s->l1_ticks[s->reason] -= correction();
+		s->cause_ticks[s->reason] -= correction();
 	stats_close_cause(s, s->previous_exit);
 }
 
@@ -172,7 +184,7 @@ static void flush_running(struct cpu *cpu)
 			stats_l2_ran(cpu);
 	}
 	end_cause(s);
-	s->guest_ticks = s->previous_exit - s->began - s->l0_ticks;
+	s->all_ticks = s->previous_exit - s->began;
 }
 
 /* Another CPU's counters on top of these. */
@@ -183,10 +195,10 @@ static void add_stats(struct stats *to, const struct stats *from)
 			add_cell(&to->l1[cause][reason], &from->l1[cause][reason]);
 		for (unsigned owner = 0; owner < STATS_OWNERS; owner++)
 			add_cell(&to->l2[reason][owner], &from->l2[reason][owner]);
-		to->l1_ticks[reason] += from->l1_ticks[reason];
+		to->cause_ticks[reason] += from->cause_ticks[reason];
 	}
 	add_cell(&to->start, &from->start);
-	to->guest_ticks += from->guest_ticks;
+	to->all_ticks += from->all_ticks;
 	to->l2_ticks += from->l2_ticks;
 	to->l2_spans += from->l2_spans;
 }

@@ -24,9 +24,9 @@ struct stats {
 	/* By the reason; those of L1 also by that of the exit of L2 that L1 was handling, NO_CAUSE if none. */
 	struct exit_cell l1[EXIT_REASONS + 1][EXIT_REASONS];
 	struct exit_cell l2[EXIT_REASONS][STATS_OWNERS];
-	u64 l1_ticks[EXIT_REASONS]; /* of L1 while it was handling such an exit of L2 */
-	u64 l0_ticks, l2_ticks, l2_spans; /* totals; spans: how often L2 ran */
-	u64 guest_ticks; /* of L1 and L2; known at the end */
+	u64 cause_ticks[EXIT_REASONS]; /* of L0 and L1, from an exit of L2 that L1 handles until L2 runs again */
+	u64 l2_ticks, l2_spans; /* in all: L2's own, and how often it ran */
+	u64 all_ticks; /* of every level; known at the end */
 	u64 began; /* the TSC */
 
 	/* The exit at hand. */
@@ -36,7 +36,7 @@ struct stats {
 	/* The exit of L2 that L1 is handling, or that was last. */
 	u32 reason;
 	struct exit_cell *caused; /* where exits of L1 are counted */
-	u64 cause_began, l0_ticks_before;
+	u64 cause_began; /* the TSC */
 
 	u64 accounting_ticks; /* what counting one exit itself costs, measured at start */
 };
@@ -68,7 +68,6 @@ static inline void stats_reflected(struct stats *stats)
 	stats->current = &stats->l2[stats->reason][HANDLED_l1];
 	stats->caused = stats->l1[stats->reason];
 	stats->cause_began = stats->previous_exit;
-	stats->l0_ticks_before = stats->l0_ticks;
 }
 
 /* L0 has had nothing to do for so long, and was halted: that is nobody's time. */

@@ -8,12 +8,12 @@
 static inline void stats_account(struct cpu *cpu)
 {
 	struct stats *s = &cpu->stats;
+	struct exit_cell *cell = s->current;
 	u64 l0 = cpu->tsc_entry - s->previous_exit;
 
+	cell->ticks += l0;
+	cell->count++;
 	s->previous_exit = cpu->tsc_exit;
-	s->l0_ticks += l0;
-	s->current->count++;
-	s->current->ticks += l0;
 }
 
 /* L2 has run, or the run is over: what was executed until then, since the exit that L1 handled, is that one's. */
@@ -21,7 +21,7 @@ static inline void stats_close_cause(struct stats *s, u64 until)
 {
 	if (s->caused == s->l1[NO_CAUSE])
 		return;
-	s->l1_ticks[s->reason] += until - s->cause_began - (s->l0_ticks - s->l0_ticks_before);
+	s->cause_ticks[s->reason] += until - s->cause_began;
 	s->caused = s->l1[NO_CAUSE];
 }
 

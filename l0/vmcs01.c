@@ -49,7 +49,14 @@ static void controls01_init(void)
 		l0_refuse("this CPU's VMX lacks virtual NMIs, which L0 needs for more than one CPU; give it cpus=1");
 }
 
-void vmcs_write_host_state(struct cpu *cpu)
+static u64 exit_point(enum level level)
+{
+	if (options.cpus > 1)
+		return (u64)vmx_exit_point_among;
+	return (u64)(level == LEVEL_1 ? vmx_exit_point_l1 : vmx_exit_point_l2);
+}
+
+void vmcs_write_host_state(struct cpu *cpu, enum level level)
 {
 	vmwrite(ENC_host_cr0, read_cr0());
 	vmwrite(ENC_host_cr3, read_cr3());
@@ -72,7 +79,7 @@ void vmcs_write_host_state(struct cpu *cpu)
 	vmwrite(ENC_host_ia32_pat, PAT_RESET);
 	vmwrite(ENC_host_ia32_efer, EFER_LME | EFER_LMA | EFER_NXE);
 	vmwrite(ENC_host_rsp, (u64)&cpu->stack);
-	vmwrite(ENC_host_rip, (u64)(options.cpus == 1 ? vmx_exit_point : vmx_exit_point_among));
+	vmwrite(ENC_host_rip, exit_point(level));
 }
 
 /* The MSRs of the guest start as after reset. */
@@ -116,7 +123,7 @@ void vmcs01_init(struct cpu *cpu)
 	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	cpu->vmcs01 = home_physical(region);
 	ASSERT(vmclear(cpu->vmcs01) == VMX_SUCCEED && vmptrld(cpu->vmcs01) == VMX_SUCCEED);
-	vmcs_write_host_state(cpu);
+	vmcs_write_host_state(cpu, LEVEL_1);
 	write_controls();
 }
 
