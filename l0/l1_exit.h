@@ -37,10 +37,11 @@ static inline bool l1_in_64bit_code(void)
 	return (vmread(ENC_guest_cs_access_rights) & AR_L) != 0;
 }
 
-/* Lift what held for the next instruction only; SDM "Guest Non-Register State". */
-COLD void l1_end_blocking(u64 interruptibility);
-/* A single-step trap is due behind the instruction; SDM "Pending Debug Exceptions" of that section. */
-COLD void l1_single_step(void);
+/*
+ * Behind an instruction: lift what held for the next one only, SDM "Guest Non-Register State"; and if RFLAGS has TF, a
+ * single-step trap is due, "Pending Debug Exceptions" of that section.
+ */
+COLD void l1_end_instruction(u64 interruptibility, u64 rflags);
 
 /* Go on length bytes further, behind an instruction that L0 has executed; RFLAGS are those it began with. */
 static inline void l1_advance_by(u64 length, u64 rflags)
@@ -52,9 +53,9 @@ static inline void l1_advance_by(u64 length, u64 rflags)
 		rip = (u32)rip;
 	vmwrite_sure(ENC_guest_rip, rip);
 	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
-		l1_end_blocking(interruptibility);
-	if (UNLIKELY(rflags & RFLAGS_TF))
-		l1_single_step();
+		l1_end_instruction(interruptibility, rflags);
+	else if (UNLIKELY(rflags & RFLAGS_TF))
+		l1_end_instruction(interruptibility, rflags);
 }
 
 /* Go on behind the instruction that exited. */

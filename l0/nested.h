@@ -71,6 +71,7 @@ struct nested {
 	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
 	u64 clock;
 	struct vmx_capabilities caps12;
+	struct field_set writable12; /* what L1 may write by VMWRITE */
 	struct ept_features features12;
 	struct ept02_cache ept02;
 	struct ept02 ept02_slots[EPT02_SLOTS_MAX];

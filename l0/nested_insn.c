@@ -17,13 +17,16 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	} else if (outcome == VMX_FAIL_INVALID) {
 		rflags |= RFLAGS_CF;
 	}
-	vmwrite(ENC_guest_rflags, rflags);
+	vmwrite_sure(ENC_guest_rflags, rflags);
 	l1_advance(rflags);
 }
 
-static void succeed(struct cpu *cpu)
+static inline void succeed(void)
 {
-	nested_complete(cpu, VMX_SUCCEED, 0);
+	u64 rflags = vmread(ENC_guest_rflags) & ~RFLAGS_VMX_OUTCOME;
+
+	vmwrite_sure(ENC_guest_rflags, rflags);
+	l1_advance(rflags);
 }
 
 static void fail(struct cpu *cpu, u32 number)
@@ -141,7 +144,7 @@ void nested_vmxon_exit(struct cpu *cpu)
 			return;
 		}
 		enter_vmx_operation(cpu, pointer);
-		succeed(cpu);
+		succeed();
 	}
 }
 
@@ -150,7 +153,7 @@ void nested_vmxoff_exit(struct cpu *cpu)
 	if (!may_execute(cpu))
 		return;
 	nested_vmxoff(cpu);
-	succeed(cpu);
+	succeed();
 }
 
 /* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */
@@ -182,7 +185,7 @@ void nested_vmclear_exit(struct cpu *cpu)
 			slot_release(cpu, slot);
 		else
 			clear_in_memory(pointer);
-		succeed(cpu);
+		succeed();
 	}
 }
 
@@ -207,7 +210,7 @@ void nested_vmptrld_exit(struct cpu *cpu)
 	} else {
 		cpu->nested.current = slot_activate(cpu, pointer, revision & VMCS_REVISION_SHADOW);
 		nested_direct_follow(cpu);
-		succeed(cpu);
+		succeed();
 	}
 }
 
@@ -221,20 +224,20 @@ void nested_vmptrst_exit(struct cpu *cpu)
 	operand = decode(cpu);
 	pointer = cpu->nested.current ? cpu->nested.current->vmptr12 : VMCS_NO_POINTER;
 	if (write_operand(cpu, &operand, &pointer, sizeof(pointer)))
-		succeed(cpu);
+		succeed();
 }
 
-/* The value of a register operand; RSP is in the VMCS. Outside 64-bit mode registers have 32 bits. */
-static u64 register_value(struct cpu *cpu, enum gpr gpr)
+/* The value of a register operand; RSP is in the VMCS. Outside 64-bit mode (!wide) registers have 32 bits. */
+static inline u64 register_value(struct cpu *cpu, enum gpr gpr, bool wide)
 {
 	u64 value = UNLIKELY(gpr == GPR_rsp) ? vmread(ENC_guest_rsp) : cpu->gpr[gpr];
 
-	return LIKELY(l1_in_64bit_code()) ? value : (u32)value;
+	return wide ? value : (u32)value;
 }
 
-static void set_register(struct cpu *cpu, enum gpr gpr, u64 value)
+static inline void set_register(struct cpu *cpu, enum gpr gpr, u64 value, bool wide)
 {
-	if (UNLIKELY(!l1_in_64bit_code()))
+	if (!wide)
 		value = (u32)value;
 	if (UNLIKELY(gpr == GPR_rsp))
 		vmwrite(ENC_guest_rsp, value);
@@ -242,16 +245,11 @@ static void set_register(struct cpu *cpu, enum gpr gpr, u64 value)
 		cpu->gpr[gpr] = value;
 }
 
-static unsigned register_size(void)
-{
-	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
-}
-
-static void fetch_if_stale(struct cpu *cpu, u64 encoding)
+static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
-	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, vmcs_field_of_half(encoding))))
+	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
 		nested_fetch_stale(cpu, slot);
 }
 
@@ -270,52 +268,138 @@ static bool may_access_fields(struct cpu *cpu)
 	return cpu->nested.current != NULL;
 }
 
+/*
+ * The same at once for what is the case nearly always: 64-bit code at CPL 0, and a current VMCS, so that L1 is in VMX
+ * operation. CS alone tells: unless it is conforming, its DPL is the CPL. SDM "Checks on Guest Segment Registers".
+ */
+static inline bool is_wide_and_may_access_fields(const struct cpu *cpu)
+{
+	u64 cs = vmread(ENC_guest_cs_access_rights);
+
+	return (cs & (AR_L | AR_DPL | AR_CONFORMING)) == AR_L && cpu->nested.current;
+}
+
+/* The memory forms; false if the access faults. */
+static COLD bool write_memory_operand(struct cpu *cpu, u64 value, bool wide)
+{
+	struct vmx_operand operand = decode(cpu);
+
+	return write_operand(cpu, &operand, &value, wide ? sizeof(u64) : sizeof(u32));
+}
+
+static COLD bool read_memory_operand(struct cpu *cpu, u64 *value, bool wide)
+{
+	struct vmx_operand operand = decode(cpu);
+
+	*value = 0;
+	return read_operand(cpu, &operand, value, wide ? sizeof(u64) : sizeof(u32));
+}
+
+static COLD void finish_vmread_to_memory(struct cpu *cpu, u64 value, bool wide)
+{
+	if (write_memory_operand(cpu, value, wide))
+		succeed();
+}
+
+static ALWAYS_INLINE void finish_vmread(struct cpu *cpu, u32 information, u64 value, bool wide)
+{
+	if (UNLIKELY(!(information & INFO_IS_REGISTER))) {
+		finish_vmread_to_memory(cpu, value, wide);
+		return;
+	}
+	set_register(cpu, INFO_REGISTER1(information), value, wide);
+	succeed();
+}
+
+/* Of a field that is not at hand. */
+static COLD void vmread_rare(struct cpu *cpu, u64 encoding, bool wide)
+{
+	struct nested *nested = &cpu->nested;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
+	u64 value;
+
+	fetch_if_stale(cpu, vmcs_field_of_half(encoding));
+	if (vmcs12_vmread(&nested->current->vmcs12, &nested->caps12, encoding, &value, &number) == VMX_SUCCEED)
+		finish_vmread(cpu, information, value, wide);
+	else
+		fail(cpu, number);
+}
+
+static ALWAYS_INLINE void vmread_exit(struct cpu *cpu, bool wide)
+{
+	const struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information);
+	u64 encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	enum vmcs_field field = vmcs_field_of(encoding);
+
+	if (LIKELY(vmcs12_is_at_hand(vmcs12, &cpu->nested.caps12.fields, field)))
+		finish_vmread(cpu, information, vmcs12_get(vmcs12, field), wide);
+	else
+		vmread_rare(cpu, encoding, wide);
+}
+
+static COLD void vmread_exit_elsewhere(struct cpu *cpu)
+{
+	if (may_access_fields(cpu))
+		vmread_exit(cpu, l1_in_64bit_code());
+}
+
 void nested_vmread_exit(struct cpu *cpu)
 {
-	u32 information, number = 0;
-	u64 encoding, value = 0;
-	enum vmx_outcome outcome;
+	if (LIKELY(is_wide_and_may_access_fields(cpu)))
+		vmread_exit(cpu, true);
+	else
+		vmread_exit_elsewhere(cpu);
+}
 
-	if (!may_access_fields(cpu))
+/* Of a field that is not at hand, or from memory. */
+static COLD void vmwrite_rare(struct cpu *cpu, u64 encoding, bool wide)
+{
+	struct nested *nested = &cpu->nested;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
+	enum vmcs_field field = vmcs_field_of_half(encoding);
+	u64 value = register_value(cpu, INFO_REGISTER1(information), wide);
+
+	if (!(information & INFO_IS_REGISTER) && !read_memory_operand(cpu, &value, wide))
 		return;
-	information = (u32)vmread(ENC_vm_exit_instruction_information);
-	encoding = register_value(cpu, INFO_REGISTER2(information));
-	fetch_if_stale(cpu, encoding);
-	outcome = vmcs12_vmread(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, &value, &number);
-	if (outcome == VMX_SUCCEED && LIKELY(information & INFO_IS_REGISTER)) {
-		set_register(cpu, INFO_REGISTER1(information), value);
-	} else if (outcome == VMX_SUCCEED) {
-		struct vmx_operand operand = decode(cpu);
-
-		if (!write_operand(cpu, &operand, &value, register_size()))
-			return;
+	fetch_if_stale(cpu, field);
+	if (vmcs12_vmwrite(&nested->current->vmcs12, &nested->caps12, encoding, value, &number) == VMX_SUCCEED) {
+		nested_direct_written(cpu, nested->current, field);
+		succeed();
+	} else {
+		fail(cpu, number);
 	}
-	nested_complete(cpu, outcome, number);
+}
+
+static ALWAYS_INLINE void vmwrite_exit(struct cpu *cpu, bool wide)
+{
+	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information);
+	u64 encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	enum vmcs_field field = vmcs_field_of(encoding);
+
+	if (LIKELY(information & INFO_IS_REGISTER &&
+		   vmcs12_is_at_hand(vmcs12, &cpu->nested.writable12, field))) {
+		vmcs12_put(vmcs12, field, register_value(cpu, INFO_REGISTER1(information), wide));
+		nested_direct_written(cpu, cpu->nested.current, field);
+		succeed();
+	} else {
+		vmwrite_rare(cpu, encoding, wide);
+	}
+}
+
+static COLD void vmwrite_exit_elsewhere(struct cpu *cpu)
+{
+	if (may_access_fields(cpu))
+		vmwrite_exit(cpu, l1_in_64bit_code());
 }
 
 void nested_vmwrite_exit(struct cpu *cpu)
 {
-	u32 information, number = 0;
-	u64 encoding, value = 0;
-	enum vmx_outcome outcome;
-
-	if (!may_access_fields(cpu))
-		return;
-	information = (u32)vmread(ENC_vm_exit_instruction_information);
-	encoding = register_value(cpu, INFO_REGISTER2(information));
-	if (LIKELY(information & INFO_IS_REGISTER)) {
-		value = register_value(cpu, INFO_REGISTER1(information));
-	} else {
-		struct vmx_operand operand = decode(cpu);
-
-		if (!read_operand(cpu, &operand, &value, register_size()))
-			return;
-	}
-	fetch_if_stale(cpu, encoding);
-	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
-	if (outcome == VMX_SUCCEED)
-		nested_direct_written(cpu, cpu->nested.current, vmcs_field_of_half(encoding));
-	nested_complete(cpu, outcome, number);
+	if (LIKELY(is_wide_and_may_access_fields(cpu)))
+		vmwrite_exit(cpu, true);
+	else
+		vmwrite_exit_elsewhere(cpu);
 }
 
 static void enter(struct cpu *cpu, bool launch)
@@ -357,7 +441,7 @@ static bool gather_invalidation(struct cpu *cpu, u64 exists, u64 first_type, str
 	if (!may_execute(cpu))
 		return false;
 	operand = decode(cpu);
-	what->type = register_value(cpu, operand.register2);
+	what->type = register_value(cpu, operand.register2, l1_in_64bit_code());
 	if (what->type >= INVALIDATION_TYPES || !(ept_vpid & first_type << what->type)) {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 		return false;
@@ -374,10 +458,10 @@ void nested_invept_exit(struct cpu *cpu)
 		return;
 	if (what.type == INVEPT_global) {
 		ept02_drop_all(&cpu->nested.ept02);
-		succeed(cpu);
+		succeed();
 	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
 		ept02_drop(&cpu->nested.ept02, what.descriptor.low);
-		succeed(cpu);
+		succeed();
 	} else {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 	}
@@ -406,7 +490,7 @@ void nested_invvpid_exit(struct cpu *cpu)
 		return;
 	}
 	nested_invvpid(cpu, what.type, (u16)what.descriptor.low, what.descriptor.high);
-	succeed(cpu);
+	succeed();
 }
 
 /*

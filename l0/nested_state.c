@@ -85,6 +85,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
+	nested->writable12 = vmcs12_writable(&nested->caps12);
 	nested_direct_init(&nested->caps12.fields);
 	nested_enter_init();
 	keep_fields_from_l2(&nested->caps12);
