@@ -6,6 +6,7 @@
 #include "nested.h"
 #include "vmcs_shadow/apic.h"
 #include "vmcs_shadow/operand.h"
+#include "l1_walk.h"
 #include "stats.h"
 #include "vmx_insn.h"
 #include "turtles_abi.h"
@@ -56,6 +57,7 @@ struct cpu {
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
 	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
 	struct cr_retry cr_retry;
+	struct l1_walk walk;
 
 	struct nested nested;
 	struct stats stats;

@@ -53,19 +53,19 @@ static struct vmx_operand decode(struct cpu *cpu)
 			      cpu->gpr);
 }
 
-static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, void *to, unsigned size)
+static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, u64 *to, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, false, &linear) &&
-	       l1_read_linear(PAGING_supervisor, linear, to, size);
+	return l1_operand_address(operand, size, false, &linear) &&
+	       l1_read_operand(cpu, linear, to, size);
 }
 
-static bool write_operand(struct cpu *cpu, const struct vmx_operand *operand, const void *from, unsigned size)
+static bool write_operand(const struct vmx_operand *operand, const void *from, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, true, &linear) &&
+	return l1_operand_address(operand, size, true, &linear) &&
 	       l1_write_linear(PAGING_supervisor, linear, from, size);
 }
 
@@ -189,9 +189,16 @@ void nested_vmclear_exit(struct cpu *cpu)
 	}
 }
 
+/* Of a VMCS that is active L0 knows where its region is. */
+static u32 revision_of(const struct vmcs_slot *slot, u64 pointer)
+{
+	return slot && slot->region12 ? slot->region12->revision : region_revision(pointer);
+}
+
 void nested_vmptrld_exit(struct cpu *cpu)
 {
 	struct vmx_operand operand;
+	struct vmcs_slot *slot;
 	u64 pointer;
 	u32 revision;
 
@@ -200,7 +207,8 @@ void nested_vmptrld_exit(struct cpu *cpu)
 	operand = decode(cpu);
 	if (!read_operand(cpu, &operand, &pointer, sizeof(pointer)))
 		return;
-	revision = region_revision(pointer);
+	slot = slot_find(cpu, pointer);
+	revision = revision_of(slot, pointer);
 	if (!region_pointer_valid(cpu, pointer)) {
 		fail(cpu, VMERR_vmptrld_invalid_address);
 	} else if (pointer == cpu->nested.vmxon_pointer) {
@@ -208,7 +216,7 @@ void nested_vmptrld_exit(struct cpu *cpu)
 	} else if (!is_own_vmcs(cpu, revision)) {
 		fail(cpu, VMERR_vmptrld_incorrect_revision);
 	} else {
-		cpu->nested.current = slot_activate(cpu, pointer, revision & VMCS_REVISION_SHADOW);
+		cpu->nested.current = slot_activate(cpu, slot, pointer, revision & VMCS_REVISION_SHADOW);
 		nested_direct_follow(cpu);
 		succeed();
 	}
@@ -223,7 +231,7 @@ void nested_vmptrst_exit(struct cpu *cpu)
 		return;
 	operand = decode(cpu);
 	pointer = cpu->nested.current ? cpu->nested.current->vmptr12 : VMCS_NO_POINTER;
-	if (write_operand(cpu, &operand, &pointer, sizeof(pointer)))
+	if (write_operand(&operand, &pointer, sizeof(pointer)))
 		succeed();
 }
 
@@ -284,15 +292,17 @@ static COLD bool write_memory_operand(struct cpu *cpu, u64 value, bool wide)
 {
 	struct vmx_operand operand = decode(cpu);
 
-	return write_operand(cpu, &operand, &value, wide ? sizeof(u64) : sizeof(u32));
+	return write_operand(&operand, &value, wide ? sizeof(u64) : sizeof(u32));
 }
 
 static COLD bool read_memory_operand(struct cpu *cpu, u64 *value, bool wide)
 {
 	struct vmx_operand operand = decode(cpu);
+	u64 linear;
 
 	*value = 0;
-	return read_operand(cpu, &operand, value, wide ? sizeof(u64) : sizeof(u32));
+	return l1_operand_address(&operand, wide ? sizeof(u64) : sizeof(u32), false, &linear) &&
+	       l1_read_linear(PAGING_supervisor, linear, value, wide ? sizeof(u64) : sizeof(u32));
 }
 
 static COLD void finish_vmread_to_memory(struct cpu *cpu, u64 value, bool wide)
@@ -421,7 +431,10 @@ void nested_vmresume_exit(struct cpu *cpu)
 /* What INVEPT and INVVPID name: a type in a register, and 128 bits in memory. */
 struct invalidation {
 	u64 type;
-	struct invalidation_descriptor descriptor;
+	union {
+		struct invalidation_descriptor descriptor;
+		u64 word[2];
+	};
 };
 
 /*
@@ -446,7 +459,7 @@ static bool gather_invalidation(struct cpu *cpu, u64 exists, u64 first_type, str
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 		return false;
 	}
-	return read_operand(cpu, &operand, &what->descriptor, sizeof(what->descriptor));
+	return read_operand(cpu, &operand, what->word, sizeof(what->word));
 }
 
 void nested_invept_exit(struct cpu *cpu)
