@@ -11,7 +11,7 @@ INCLUDE := -Iinclude -Ilib -Ivmcs_shadow -Iept_merge -I. -I$(BUILD)/generated
 COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
 # Code that runs without an operating system; no FPU or vector registers, which belong to the guests.
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
-	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64 -fpeel-loops
 LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 	-Wl,--no-warn-rwx-segments
 # The ROM's loader: 32-bit, before any image. -Os, for it has one page.
@@ -27,6 +27,8 @@ COVERAGE_FLAGS := $(filter-out -O2,$(HOST_FLAGS)) -Itests/host -O1 -fprofile-ins
 L0_COVERAGE_FLAGS := -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single
 
 PURE_SRC := $(wildcard vmcs_shadow/*.c ept_merge/*.c)
+# What tells of a trace, but for its main program.
+TRACE_SRC := $(wildcard tools/trace_*.c)
 LIB_SRC := $(wildcard lib/*.c)
 L0_SRC := $(wildcard l0/*.c l0/*.S l0/boot/*.c l0/boot/*.S)
 MINIVISOR_SRC := $(wildcard l1/minivisor/*.c l1/minivisor/*.S)
@@ -61,12 +63,15 @@ CONFORM_LIB_OBJ := $(call object,obj,$(wildcard tests/conform/lib/*.[cS]) l1/min
 ATTACK_OBJ := $(call object,obj,$(wildcard tests/attack/*.[cS]))
 ROM_OBJ := $(call object,rom,$(ROM_SRC))
 DISK_OBJ := $(call object,rom,$(DISK_SRC))
-HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC))
+HOST_OBJ := $(call object,host,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 FUZZ_OBJ := $(call object,fuzz,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 L0_COVERAGE_OBJ := $(call object,l0-coverage,$(L0_SRC) $(PURE_SRC) $(LIB_SRC))
-COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC))
+COVERAGE_HOST_OBJ := $(call object,coverage,$(PURE_SRC) $(HOST_HELPER_SRC) $(TRACE_SRC) lib/trace_pack.c)
 COVERAGE_FUZZ_OBJ := $(call object,coverage,$(PURE_SRC) $(FUZZ_HELPER_SRC))
 
+# The bench: an L1 of its own on parts of the minivisor.
+BENCH_OBJ := $(call object,obj,$(wildcard l1/bench/*.c) \
+	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c ept_map.c fail.c fields.c options.c timer.c vmcs.c vmx_root.c))
 GUESTS := $(patsubst l1/guests/%.c,$(BUILD)/guests/%.bin,$(GUEST_SRC))
 CONFORM := $(patsubst tests/conform/%.c,$(BUILD)/conform/%.elf,$(CONFORM_SRC))
 DIFF := $(BUILD)/diff/diff.elf
@@ -81,7 +86,7 @@ IMAGES := $(addprefix $(BUILD)/images/,$(addsuffix .elf,$(notdir $(basename $(fi
 FEATURES := $(patsubst tests/features/%.c,$(BUILD)/features/%.elf,$(FEATURE_SRC))
 FEATURE_LIB_OBJ := $(call object,obj,$(wildcard tests/features/lib/*.[cS]) l1/guests/runtime/traps.S \
 	$(addprefix l1/minivisor/,start.S enter.S fault_entry.S boot.c cpu.c fail.c timer.c vmx_root.c))
-HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/guests l1/guests/runtime boot tools \
+HEADER_FOLDERS := include lib l1/linux l0 l0/boot vmcs_shadow ept_merge l1/minivisor l1/bench l1/guests l1/guests/runtime boot tools \
 	tests/host tests/features/lib tests/conform/lib tests/attack tests/diff tests/fuzz tests/images/lib
 HEADER_CHECKS := $(patsubst %.h,$(BUILD)/headers/%.h.ok,$(wildcard $(addsuffix /*.h,$(HEADER_FOLDERS))))
 ROM := $(BUILD)/rom.bin
@@ -89,6 +94,8 @@ MKROM := $(BUILD)/mkrom
 DISK := $(BUILD)/disk.bin
 MKDISK := $(BUILD)/mkdisk
 PLAN_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(wildcard tools/plan*.c))
+TRACE := $(BUILD)/trace
+TRACE_OBJ := $(patsubst tools/%.c,$(BUILD)/tools/%.o,$(TRACE_SRC)) $(BUILD)/tools/lib/trace_pack.o
 VERSION := $(BUILD)/generated/version.h
 LINUX := $(BUILD)/linux/vmlinuz
 KVMRUN := $(BUILD)/linux/kvmrun
@@ -99,14 +106,15 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: kvmrun linux check-linux image
+.PHONY: bench kvmrun linux check-linux image
 .PHONY: attack-image diff-image soak-image soak
 
-all: l0 minivisor guests rom
+all: l0 minivisor bench guests rom
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
+bench: $(BUILD)/bench.elf
 guests: $(GUESTS)
-rom: $(ROM) $(MKROM) $(DISK) $(MKDISK)
+rom: $(ROM) $(MKROM) $(DISK) $(MKDISK) $(TRACE)
 images: $(IMAGES) $(addprefix $(BUILD)/images/,kludge.bin bzimage.bin bios.bin)
 features: $(FEATURES)
 conform-images: $(CONFORM)
@@ -171,6 +179,10 @@ $(BUILD)/l0-coverage/turtles.elf: $(L0_COVERAGE_OBJ) $(BUILD)/obj/tests/coverage
 $(BUILD)/minivisor.elf: $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a l1/minivisor/minivisor.ld
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld $(MINIVISOR_OBJ) $(BUILD)/pure.a $(BUILD)/lib.a -o $@
 
+$(BUILD)/bench.elf: $(BENCH_OBJ) $(BUILD)/lib.a l1/minivisor/minivisor.ld
+	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/minivisor/minivisor.ld -Wl,--defsym=minivisor_main=bench_main $(BENCH_OBJ) \
+		$(BUILD)/lib.a -o $@
+
 $(GUESTS:.bin=.elf): $(BUILD)/guests/%.elf: $(BUILD)/obj/l1/guests/%.o $(GUEST_RUNTIME_OBJ) $(BUILD)/lib.a l1/guests/guest.ld
 	@mkdir -p $(@D)
 	$(CC) -m64 $(LDFLAGS) -Wl,-T,l1/guests/guest.ld $(GUEST_RUNTIME_OBJ) $< $(BUILD)/lib.a -o $@
@@ -218,6 +230,13 @@ $(BUILD)/tools/%.o: tools/%.c Makefile
 
 $(MKROM) $(MKDISK): $(BUILD)/%: $(BUILD)/tools/%.o $(PLAN_OBJ)
 	$(HOSTCC) $(filter %.o,$^) -o $@
+
+$(BUILD)/tools/lib/%.o: lib/%.c Makefile
+	@mkdir -p $(@D)
+	$(HOSTCC) -D_GNU_SOURCE $(HOST_FLAGS) -c $< -o $@
+
+$(TRACE): $(BUILD)/tools/trace.o $(TRACE_OBJ) $(BUILD)/tools/plan.o
+	$(HOSTCC) $^ -o $@
 
 # Programs of the Linux that is L1 or L2: static, for there is no C library.
 $(BUILD)/linux/%.o: l1/linux/%.c Makefile

@@ -34,6 +34,7 @@ static void clear(struct ept02_cache *cache, struct ept02 *ept02, u64 *count)
 	if (!ept02->filled)
 		return;
 	ept_table_clear(cache->pages, ept02->root);
+	ept02->table = NULL;
 	ept02->filled = false;
 	ept02->invalidate = true;
 	++*count;
@@ -75,6 +76,31 @@ struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
 	return slot;
 }
 
+/* L2 touches pages in rows: the next 4 KiB page is mostly of the same table, which stays until it is released. */
+static enum ept_table_change map_small(struct ept02_cache *cache, struct ept02 *ept02, u64 address,
+				       const struct ept_leaf *leaf)
+{
+	if (!ept02->table || address - ept02->table_start >= EPT_LEVEL_SIZE(2)) {
+		u64 *entry = ept_table_reach(cache->pages, ept02->root, address, 1);
+
+		if (!entry)
+			return EPT_TABLE_FULL;
+		ept02->table_start = ALIGN_DOWN(address, EPT_LEVEL_SIZE(2));
+		ept02->table = entry - (address - ept02->table_start) / PAGE_SIZE;
+	}
+	ept_table_set(ept_table_entry(ept02->table, address, 1), ept_leaf_encode(leaf));
+	return EPT_TABLE_MAPPED;
+}
+
+static enum ept_table_change map_leaf(struct ept02_cache *cache, struct ept02 *ept02, u64 address,
+				      const struct ept_leaf *leaf)
+{
+	if (leaf->level == 1)
+		return map_small(cache, ept02, address, leaf);
+	ept02->table = NULL; /* it may be released */
+	return ept_table_map(cache->pages, ept02->root, address, leaf);
+}
+
 static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf)
 {
 	u64 address = ALIGN_DOWN(address20, EPT_LEVEL_SIZE(leaf->level));
@@ -84,7 +110,7 @@ static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, c
 	ept02->used = ++cache->clock; /* so that its own tables are the last to go */
 	for (;;) {
 		ept02->filled = true;
-		change = ept_table_map(cache->pages, ept02->root, address, leaf);
+		change = map_leaf(cache, ept02, address, leaf);
 		if (change != EPT_TABLE_FULL)
 			break;
 		ASSERT(evicted != ept02);
@@ -110,7 +136,7 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 	struct ept_walk_result walk12 = ept_walk(eptp12, address20, access, features12, memory12);
 	struct ept02_result result = { .rights12 = walk12.rights, .suppress_ve12 = walk12.suppress_ve,
 				       .address10 = walk12.address };
-	struct ept_leaf leaf01;
+	struct ept_leaf leaf01, leaf;
 
 	ASSERT(ept02->eptp12 == ept02_key(eptp12));
 	if (walk12.status != EPT_WALK_OK) {
@@ -122,11 +148,12 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 		return result;
 	}
 	result.fill = EPT02_FILLED;
-	result.leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
+	leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
 	/* The first write must exit, so that the walk can set the dirty flag. */
 	if (!walk12.dirty)
-		result.leaf.rights &= ~EPT_WRITE;
-	map(cache, ept02, address20, &result.leaf);
+		leaf.rights &= ~EPT_WRITE;
+	map(cache, ept02, address20, &leaf);
+	result.leaf = leaf;
 	return result;
 }
 

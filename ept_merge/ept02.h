@@ -9,6 +9,8 @@ struct ept02 {
 	u64 eptp12; /* the key, as ept02_key() cuts it; 0 if unused */
 	u64 root;   /* host physical address of the PML4 page */
 	u64 used;   /* the cache's clock at the last use */
+	u64 *table; /* of level 1, the last that a page was mapped in; NULL if none */
+	u64 table_start;
 	bool filled; /* there is something below the root */
 	/*
 	 * The CPU may hold translations, or pointers to tables, that are gone. L0 must run INVEPT

@@ -15,8 +15,27 @@ struct ept_features {
 
 enum ept_entry_kind { EPT_NOT_PRESENT, EPT_TABLE, EPT_LEAF, EPT_MISCONFIGURED };
 
+/* Of an entry that maps a page: is it misconfigured beyond what any entry may be? */
+bool ept_leaf_unsupported(u64 entry, unsigned level, const struct ept_features *features);
+
+/* Neither writable nor, without the feature, executable without being readable. */
+static inline bool ept_rights_unsupported(u64 entry, const struct ept_features *features)
+{
+	return !(entry & EPT_READ) && ((entry & EPT_WRITE) || !features->execute_only);
+}
+
 /* SDM "EPT Misconfigurations" and "EPT Violations": the kind of an entry found at level (4 to 1). */
-enum ept_entry_kind ept_entry_kind(u64 entry, unsigned level, const struct ept_features *features);
+static inline enum ept_entry_kind ept_entry_kind(u64 entry, unsigned level, const struct ept_features *features)
+{
+	if (!(entry & EPT_RWX))
+		return EPT_NOT_PRESENT;
+	if (ept_rights_unsupported(entry, features) || (entry & EPT_ADDRESS) >> features->maxphyaddr)
+		return EPT_MISCONFIGURED;
+	if (level == 1 || (level < EPT_LEVELS && (entry & EPT_LARGE)))
+		return ept_leaf_unsupported(entry, level, features) ? EPT_MISCONFIGURED : EPT_LEAF;
+	/* Bits 6:3 of an entry that names a table, and bit 7, which names none at level 4. */
+	return entry & (EPT_MEMORY_TYPE | EPT_IGNORE_PAT | EPT_LARGE) ? EPT_MISCONFIGURED : EPT_TABLE;
+}
 
 /* A page as a leaf maps it. */
 struct ept_leaf {
@@ -27,8 +46,22 @@ struct ept_leaf {
 	bool ignore_pat;
 };
 
-u64 ept_leaf_encode(const struct ept_leaf *leaf);
-struct ept_leaf ept_leaf_decode(u64 entry, unsigned level);
+static inline u64 ept_leaf_encode(const struct ept_leaf *leaf)
+{
+	return leaf->address | leaf->rights | (u64)leaf->memory_type << EPT_MEMORY_TYPE_SHIFT |
+	       (leaf->ignore_pat ? EPT_IGNORE_PAT : 0) | (leaf->level > 1 ? EPT_LARGE : 0);
+}
+
+static inline struct ept_leaf ept_leaf_decode(u64 entry, unsigned level)
+{
+	return (struct ept_leaf){
+		.address = entry & EPT_ADDRESS,
+		.level = (u8)level,
+		.rights = entry & EPT_RWX,
+		.memory_type = (entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT,
+		.ignore_pat = entry & EPT_IGNORE_PAT,
+	};
+}
 
 /* Is an EPTP one that a VM entry accepts? SDM "Checks on VM-Execution Control Fields". */
 bool eptp_valid(u64 eptp, u64 ept_vpid_capabilities, unsigned maxphyaddr);

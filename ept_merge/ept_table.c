@@ -1,10 +1,5 @@
 #include "ept_table.h"
 
-static u64 *entry_of(u64 *table, u64 address, unsigned level)
-{
-	return &table[(address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES];
-}
-
 static bool is_present(u64 entry)
 {
 	return entry & EPT_RWX;
@@ -18,12 +13,6 @@ static bool is_table(u64 entry, unsigned level)
 static u64 *table_below(const struct ept_pages *pages, u64 entry)
 {
 	return pages->entries(pages->context, entry & EPT_ADDRESS);
-}
-
-/* A CPU may walk the tables at any time: it sees an entry whole, and no table before its content. */
-static void set_entry(u64 *entry, u64 value)
-{
-	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
 }
 
 /* Put a new table in the place of an entry: empty, or with the pages that a larger page was. */
@@ -40,7 +29,7 @@ static bool grow(const struct ept_pages *pages, u64 *entry, unsigned level)
 		for (unsigned i = 0; i < EPT_ENTRIES; i++)
 			table[i] = page + i * EPT_LEVEL_SIZE(level - 1);
 	}
-	set_entry(entry, address | EPT_RWX);
+	ept_table_set(entry, address | EPT_RWX);
 	return true;
 }
 
@@ -56,28 +45,27 @@ static void release_table(const struct ept_pages *pages, u64 entry, unsigned lev
 	pages->release(pages->context, entry & EPT_ADDRESS);
 }
 
-/* The entry for address at level, with the tables above it made; NULL when the pool is empty. */
-static u64 *reach(const struct ept_pages *pages, u64 root, u64 address, unsigned level)
+u64 *ept_table_reach(const struct ept_pages *pages, u64 root, u64 address, unsigned level)
 {
 	u64 *table = pages->entries(pages->context, root);
 
 	for (unsigned above = EPT_LEVELS; above > level; above--) {
-		u64 *entry = entry_of(table, address, above);
+		u64 *entry = ept_table_entry(table, address, above);
 
 		if (!is_table(*entry, above) && !grow(pages, entry, above))
 			return NULL;
 		table = table_below(pages, *entry);
 	}
-	return entry_of(table, address, level);
+	return ept_table_entry(table, address, level);
 }
 
 /* The entry of the leaf that maps address; NULL if none does. */
 static u64 *find(const struct ept_pages *pages, u64 root, u64 address, unsigned *level)
 {
-	u64 *entry = entry_of(pages->entries(pages->context, root), address, EPT_LEVELS);
+	u64 *entry = ept_table_entry(pages->entries(pages->context, root), address, EPT_LEVELS);
 
 	for (*level = EPT_LEVELS; is_table(*entry, *level); --*level)
-		entry = entry_of(table_below(pages, *entry), address, *level - 1);
+		entry = ept_table_entry(table_below(pages, *entry), address, *level - 1);
 	return is_present(*entry) ? entry : NULL;
 }
 
@@ -89,11 +77,11 @@ enum ept_table_change ept_table_map(const struct ept_pages *pages, u64 root, u64
 
 	ASSERT(level >= 1 && level < EPT_LEVELS);
 	ASSERT(IS_ALIGNED(address | leaf->address, EPT_LEVEL_SIZE(level)));
-	entry = reach(pages, root, address, level);
+	entry = ept_table_reach(pages, root, address, level);
 	if (!entry)
 		return EPT_TABLE_FULL;
 	old = *entry;
-	set_entry(entry, ept_leaf_encode(leaf));
+	ept_table_set(entry, ept_leaf_encode(leaf));
 	if (!is_table(old, level))
 		return EPT_TABLE_MAPPED;
 	release_table(pages, old, level);
@@ -117,7 +105,7 @@ void ept_table_unmap(const struct ept_pages *pages, u64 root, u64 address)
 	u64 *entry = find(pages, root, address, &level);
 
 	if (entry)
-		set_entry(entry, 0);
+		ept_table_set(entry, 0);
 }
 
 bool ept_table_protect(const struct ept_pages *pages, u64 root, u64 address, u8 rights)
@@ -127,10 +115,10 @@ bool ept_table_protect(const struct ept_pages *pages, u64 root, u64 address, u8 
 
 	if (!entry)
 		return true;
-	entry = reach(pages, root, address, 1);
+	entry = ept_table_reach(pages, root, address, 1);
 	if (!entry)
 		return false;
-	set_entry(entry, rights ? (*entry & ~EPT_RWX) | rights : 0);
+	ept_table_set(entry, rights ? (*entry & ~EPT_RWX) | rights : 0);
 	return true;
 }
 
@@ -141,7 +129,7 @@ void ept_table_clear(const struct ept_pages *pages, u64 root)
 	for (unsigned i = 0; i < EPT_ENTRIES; i++) {
 		u64 entry = table[i];
 
-		set_entry(&table[i], 0);
+		ept_table_set(&table[i], 0);
 		if (is_table(entry, EPT_LEVELS))
 			release_table(pages, entry, EPT_LEVELS);
 	}

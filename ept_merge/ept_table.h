@@ -33,6 +33,21 @@ enum ept_table_change {
 enum ept_table_change ept_table_map(const struct ept_pages *pages, u64 root, u64 address,
 				    const struct ept_leaf *leaf);
 
+/* The entry for address in a table of that level. */
+static inline u64 *ept_table_entry(u64 *table, u64 address, unsigned level)
+{
+	return &table[(address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES];
+}
+
+/* A CPU may walk the tables at any time: it sees an entry whole, and no table before its content. */
+static inline void ept_table_set(u64 *entry, u64 value)
+{
+	__atomic_store_n(entry, value, __ATOMIC_RELEASE);
+}
+
+/* The entry for address at level, with the tables above it made; NULL when the pool is empty. */
+u64 *ept_table_reach(const struct ept_pages *pages, u64 root, u64 address, unsigned level);
+
 /* The leaf that maps address, if any. */
 bool ept_table_lookup(const struct ept_pages *pages, u64 root, u64 address, struct ept_leaf *leaf);
 

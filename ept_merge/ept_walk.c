@@ -14,6 +14,15 @@ static u64 entry_address(u64 table, u64 address, unsigned level)
 	return table + (address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES * sizeof(u64);
 }
 
+static const u64 *entry_at(const struct ept_memory *memory, u64 address)
+{
+	u64 offset = address - memory->window_start;
+
+	if (LIKELY(offset < memory->window_size))
+		return (const u64 *)(const void *)(memory->window + offset);
+	return memory->entry(memory->context, address);
+}
+
 /* steps[level] for each level from the root's to the leaf's. */
 static bool set_accessed_dirty(const struct step *steps, unsigned leaf_level, u8 access,
 			       const struct ept_memory *memory)
@@ -40,10 +49,13 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 	for (unsigned level = EPT_LEVELS;; level--) {
 		struct step *step = &steps[level];
 		enum ept_entry_kind kind;
+		const u64 *at;
 
 		step->address = entry_address(table, address, level);
-		if (!memory->read(memory->context, step->address, &step->entry))
+		at = entry_at(memory, step->address);
+		if (!at)
 			return EPT_WALK_UNREADABLE;
+		step->entry = __atomic_load_n(at, __ATOMIC_RELAXED);
 		kind = ept_entry_kind(step->entry, level, features);
 		if (kind == EPT_MISCONFIGURED)
 			return EPT_WALK_MISCONFIGURATION;

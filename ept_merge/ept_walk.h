@@ -4,12 +4,18 @@
 
 #include "ept_entry.h"
 
-/* How the walker reaches an entry of the tables: both false where no memory is there. */
+/*
+ * How the walker reaches an entry of the tables. Most lie in one piece of memory: the window, where it needs nobody's
+ * help.
+ */
 struct ept_memory {
 	void *context;
-	bool (*read)(void *context, u64 address, u64 *entry);
-	/* Set bits atomically; only called with accessed and dirty flags on. May be NULL otherwise. */
+	/* Where the entry at an address outside the window lies; NULL where no memory is. It may change meanwhile. */
+	const u64 *(*entry)(void *context, u64 address);
+	/* Set bits atomically; false where there is no memory. NULL will do without accessed and dirty flags. */
 	bool (*set_bits)(void *context, u64 address, u64 bits);
+	const u8 *window; /* NULL, or where window_start lies */
+	u64 window_start, window_size; /* a size of 0: no window */
 };
 
 enum ept_walk_status {

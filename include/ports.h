@@ -13,6 +13,8 @@
 #define TURTLES_PORT_SHUTDOWN 0x8900
 /* With the switch self_check a write asks L0 whether it is whole; without it an absent port. */
 #define TURTLES_PORT_CHECK 0x8904
+/* With the switch trace L0 writes its trace there, to what takes bytes without waiting; to L1 an absent port. */
+#define TURTLES_PORT_TRACE 0xe9
 #define TURTLES_SHUTDOWN_BYTES "Shutdown"
 #define TURTLES_STATUS_SUCCESS 0
 #define TURTLES_STATUS_FAILURE 1

@@ -13,5 +13,8 @@
 /* CPUID leaves that L0 answers to L1; EBX, ECX, EDX of the first spell the signature. */
 #define TURTLES_CPUID_SIGNATURE 0x40000000u
 #define TURTLES_SIGNATURE "TurtlesL0VMX"
+/* EAX of the signature leaf is the last of these leaves. EAX of this one: what is offered. EBX: FIELD_PLACES. */
+#define TURTLES_CPUID_FEATURES 0x40000001u
+#define TURTLES_FEATURE_DRW BIT(0)
 
 #endif

@@ -48,6 +48,8 @@ enum cr_access_type { CR_ACCESS_mov_to, CR_ACCESS_mov_from, CR_ACCESS_clts, CR_A
 #define IO_ACCESS_REP BIT(5)
 #define IO_ACCESS_PORT_SHIFT 16
 #define IO_ACCESS_PORT BITS(31, 16)
+#define IO_ACCESS_SIZE_OF(qualification) ((unsigned)((qualification) & IO_ACCESS_SIZE_LESS_1) + 1)
+#define IO_ACCESS_PORT_OF(qualification) ((u16)(((qualification) & IO_ACCESS_PORT) >> IO_ACCESS_PORT_SHIFT))
 
 /* SDM "Pin-Based VM-Execution Controls" */
 #define PIN_external_interrupt_exiting BIT(0)

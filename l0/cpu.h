@@ -43,6 +43,7 @@ struct cpu {
 	u64 tsc_entry, tsc_exit;
 	u32 wishes; /* what to see to before the next entry; also set by other CPUs and the NMI handler: atomic */
 	bool attention; /* an NMI has hit L0 since it last looked at the wishes: do not enter a guest */
+	u64 trace_ticks; /* since the last exit, that went into the trace */
 	enum level level; /* who runs at the next entry */
 	bool sipi_taken;   /* started by a SIPI, nothing executed since as far as L0 knows */
 	u8 sipi_vector; /* of WISH_sipi */
@@ -80,6 +81,8 @@ NORETURN void vmx_run_among(struct cpu *cpu);
 void vmx_exit_point_l1(void);
 void vmx_exit_point_l2(void);
 void vmx_exit_point_among(void);
+void vmx_exit_point_l1_traced(void);
+void vmx_exit_point_l2_traced(void);
 
 /* What entry.S calls, all of it in exit.c. The exit at hand: */
 void cpu_exit_l1(struct cpu *cpu);

@@ -25,6 +25,7 @@
 #define CPU_TSC_EXIT 144
 #define CPU_WISHES 152
 #define CPU_ATTENTION 156
+#define CPU_TRACE_TICKS 160
 /* A place in struct cpu, where RSP is at that of RBP. */
 #define AT_RBP(offset) (offset) - CPU_RBP(%rsp)
 
@@ -92,44 +93,101 @@
 	movq	CPU_STACK(%rdi), %rsp
 	.endm
 
-	/* In: L0's stack. */
-	.macro go_on
-	movq	(%rsp), %rsp
-	cmpl	$0, AT_RBP(CPU_WISHES)
-	jne	vmx_attend
-	enter_guest vmresume
-	call	vmx_refused
-	jmp	vmx_start
+/*
+ * What the trace takes is kept out of the accounts (trace.c): it is measured from one RDTSC to another, and
+ * the instructions beside are counted here.
+ */
+#define TICKS_OF_SUM 7
+
+	.macro ticks_begin
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rax, %rdx
+	pushq	%rdx
 	.endm
 
-	.text
-	.globl vmx_run, vmx_exit_point_l1, vmx_exit_point_l2
-vmx_exit_point_l1:
+	.macro ticks_end beside
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	popq	%rdx
+	subq	%rdx, %rax
+	addq	$(TICKS_OF_SUM + \beside), %rax
+	addq	%rax, CPU_TRACE_TICKS(%rdi)
+	.endm
+
+	/* The hooks of trace.c: behind an exit, on L0's stack; and before an entry, at the place of RBP. */
+	.macro hook_exited
+	ticks_begin
+	pushq	%rdi
+	call	trace_exited
+	popq	%rdi
+	ticks_end 0
+	.endm
+
+	.macro hook_entering
+	turn_back
+	ticks_begin
+	pushq	%rdi
+	call	trace_entering
+	popq	%rdi
+	ticks_end 3
+	movq	(%rsp), %rsp
+	.endm
+
+	.macro no_hook
+	.endm
+
+	/* In: L0's stack. */
+	.macro go_on traced, entering
+	movq	(%rsp), %rsp
+	cmpl	$0, AT_RBP(CPU_WISHES)
+	jne	vmx_attend\traced
+	\entering
+	enter_guest vmresume
+	call	vmx_refused
+	jmp	vmx_start\traced
+	.endm
+
+	/* The loop of one CPU. */
+	.macro loop traced, exited, entering
+	.globl vmx_exit_point_l1\traced, vmx_exit_point_l2\traced
+vmx_exit_point_l1\traced:
 	save_guest
+	\exited
 	call	cpu_exit_l1
-	go_on
+	go_on \traced, \entering
 
-vmx_exit_point_l2:
+vmx_exit_point_l2\traced:
 	save_guest
+	\exited
 	call	cpu_exit_l2
-	go_on
+vmx_start\traced:
+	go_on \traced, \entering
 
-vmx_run:
-	keep_stack
-vmx_start:
-	go_on
-
-vmx_attend:
+vmx_attend\traced:
 	turn_back
 	call	cpu_attend
 	movq	(%rsp), %rsp
 	testb	%al, %al
 	jnz	1f
+	\entering
 	enter_guest vmresume
 	call	vmx_refused
-	jmp	vmx_start
-1:	enter_guest vmlaunch
+	jmp	vmx_start\traced
+1:	\entering
+	enter_guest vmlaunch
 	call	vmx_refused
+	jmp	vmx_start\traced
+	.endm
+
+	.text
+	loop , no_hook, no_hook
+	loop _traced, hook_exited, hook_entering
+
+	.globl vmx_run
+vmx_run:
+	keep_stack
 	jmp	vmx_start
 
 	.globl vmx_run_among, vmx_exit_point_among, vmx_entry_abandoned, vmx_window_start, vmx_window_end

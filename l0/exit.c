@@ -7,6 +7,7 @@
 #include "smp.h"
 #include "print.h"
 #include "stats_account.h"
+#include "trace.h"
 
 typedef void exit_handler(struct cpu *cpu);
 
@@ -166,10 +167,23 @@ void vmx_refused(struct cpu *cpu, u64 flags)
 		shared_unlock();
 }
 
+/* The lock is held, and what it takes is kept out of the accounts. */
+static void traced(struct cpu *cpu, void (*hook)(struct cpu *cpu))
+{
+	u64 start;
+
+	if (!options.trace)
+		return;
+	start = rdtsc();
+	hook(cpu);
+	cpu->trace_ticks += rdtsc() - start;
+}
+
 bool cpu_prepare_among(struct cpu *cpu)
 {
 	if (cpu->wishes)
 		cpu_attend(cpu);
+	traced(cpu, trace_entering);
 	kickable_begin(cpu);
 	return is_clear(cpu);
 }
@@ -178,6 +192,7 @@ bool cpu_prepare_among(struct cpu *cpu)
 bool cpu_exit_among(struct cpu *cpu)
 {
 	kickable_end(cpu);
+	traced(cpu, trace_exited);
 	if (cpu->level == LEVEL_1)
 		cpu_exit_l1(cpu);
 	else

@@ -209,15 +209,26 @@ static inline bool offset_is_linear(const struct vmx_operand *operand, unsigned 
 	       is_canonical(operand->offset + size - 1, 48);
 }
 
-static COLD bool address_by_segment(const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
+static inline struct segment_state segment_state_of(enum segment number)
 {
-	u32 place = 2 * operand->segment; /* encodings of the segments follow each other */
-	struct segment_state segment = {
+	u32 place = 2 * number; /* encodings of the segments follow each other */
+
+	return (struct segment_state){
 		.base = vmread(ENC_guest_es_base + place),
 		.limit = (u32)vmread(ENC_guest_es_limit + place),
 		.access_rights = (u32)vmread(ENC_guest_es_access_rights + place),
 	};
-	unsigned width = vmread(ENC_guest_cr4) & CR4_LA57 ? 57 : 48;
+}
+
+static inline unsigned linear_width(void)
+{
+	return vmread(ENC_guest_cr4) & CR4_LA57 ? 57 : 48;
+}
+
+static COLD bool address_by_segment(const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
+{
+	struct segment_state segment = segment_state_of(operand->segment);
+	unsigned width = linear_width();
 	int vector = operand_linear(operand, &segment, size, write, l1_in_64bit_code(), width, linear);
 
 	if (vector >= 0)
@@ -302,4 +313,35 @@ unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size)
 		length += part;
 	}
 	return length;
+}
+
+static bool peek_linear(struct cpu *cpu, u64 linear, u8 *to, unsigned size)
+{
+	struct paging_state state = l1_paging(PAGING_supervisor);
+	u64 address10[2];
+	unsigned first = (unsigned)(PAGE_SIZE - linear % PAGE_SIZE);
+
+	first = size < first ? size : first;
+	if (!fetch_address(cpu, &state, linear, &address10[0]))
+		return false;
+	if (first < size && !fetch_address(cpu, &state, linear + first, &address10[1]))
+		return false;
+	l1_read(address10[0], to, first);
+	if (first < size)
+		l1_read(address10[1], to + first, size - first);
+	return true;
+}
+
+bool l1_peek_operand(struct cpu *cpu, void *to, unsigned size)
+{
+	struct vmx_operand operand;
+	struct segment_state segment;
+	u64 linear;
+
+	cpu->gpr[GPR_rsp] = vmread(ENC_guest_rsp);
+	operand = operand_decode((u32)vmread(ENC_vm_exit_instruction_information), vmread(ENC_exit_qualification),
+				 cpu->gpr);
+	segment = segment_state_of(operand.segment);
+	return operand_linear(&operand, &segment, size, false, l1_in_64bit_code(), linear_width(), &linear) < 0 &&
+	       peek_linear(cpu, linear, to, size);
 }

@@ -43,4 +43,10 @@ bool l1_operand_address(const struct vmx_operand *operand, unsigned size, bool w
 /* Read it, 8 or 16 bytes in words, as CPL 0 does; false if L1 was given a page fault instead. */
 bool l1_read_operand(struct cpu *cpu, u64 linear, u64 *to, unsigned size);
 
+/*
+ * The same operand as L1 has it, for one who only looks: nothing is injected, and no accessed flag is set. False if the
+ * instruction would fault; *to is as it was then.
+ */
+bool l1_peek_operand(struct cpu *cpu, void *to, unsigned size);
+
 #endif

@@ -1,5 +1,6 @@
 /* CPUID for L1: the CPU's own answer, but for what depends on the state of whoever asks, and L0's signature. */
 #include "l1_exit.h"
+#include "options.h"
 #include "string.h"
 
 #define LEAF_FEATURES 1u
@@ -33,12 +34,19 @@ static void leaf_extended_features(struct cpuid_result *r, u32 subleaf)
 
 static struct cpuid_result signature(void)
 {
-	struct cpuid_result r = { .eax = TURTLES_CPUID_SIGNATURE };
+	struct cpuid_result r = { .eax = options.drw ? TURTLES_CPUID_FEATURES : TURTLES_CPUID_SIGNATURE };
 
 	memcpy(&r.ebx, TURTLES_SIGNATURE, 4);
 	memcpy(&r.ecx, TURTLES_SIGNATURE + 4, 4);
 	memcpy(&r.edx, TURTLES_SIGNATURE + 8, 4);
 	return r;
+}
+
+static struct cpuid_result features(u32 leaf, u32 subleaf)
+{
+	if (!options.drw)
+		return cpuid(leaf, subleaf);
+	return (struct cpuid_result){ .eax = TURTLES_FEATURE_DRW, .ebx = FIELD_PLACES };
 }
 
 static void answer(struct cpu *cpu, const struct cpuid_result *r)
@@ -56,6 +64,8 @@ static COLD void rare_leaf(struct cpu *cpu, u32 leaf, u32 subleaf)
 
 	if (leaf == TURTLES_CPUID_SIGNATURE) {
 		r = signature();
+	} else if (leaf == TURTLES_CPUID_FEATURES) {
+		r = features(leaf, subleaf);
 	} else if (leaf == LEAF_EXTENDED_FEATURES) {
 		r = cpuid(leaf, subleaf);
 		leaf_extended_features(&r, subleaf);
@@ -65,7 +75,9 @@ static COLD void rare_leaf(struct cpu *cpu, u32 leaf, u32 subleaf)
 
 static inline bool is_rare(u32 leaf)
 {
-	return leaf < 32 ? RARE_LEAVES >> leaf & 1 : leaf == TURTLES_CPUID_SIGNATURE;
+	if (LIKELY(leaf < 32))
+		return RARE_LEAVES >> leaf & 1;
+	return leaf == TURTLES_CPUID_SIGNATURE || leaf == TURTLES_CPUID_FEATURES;
 }
 
 void l1_cpuid_exit(struct cpu *cpu)

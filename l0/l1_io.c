@@ -39,7 +39,8 @@ static bool is_kept(u16 port)
 {
 	return port == TURTLES_PORT_EXIT || port == TURTLES_PORT_SHUTDOWN ||
 	       (port == TURTLES_PORT_CHECK && options.self_check) ||
-	       (options.log == LOG_com2 && port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART);
+	       (options.log == LOG_com2 && port >= PORT_COM2 && port < PORT_COM2 + PORTS_PER_UART) ||
+	       (port == TURTLES_PORT_TRACE && options.trace);
 }
 
 #define SYSTEM_CONTROL_A20 BIT(1)

@@ -12,6 +12,7 @@
 
 static struct l1_region regions[L1_REGIONS];
 static unsigned region_count;
+struct l1_recent l1_recent = { .region = regions };
 static u64 hole; /* a host page that nothing backs */
 static u64 ept01_root;
 static struct page_stack stack01;
@@ -63,6 +64,7 @@ static void overlay(struct l1_region region)
 	memmove(&regions[first], &regions[last], (region_count - last) * sizeof(regions[0]));
 	region_count -= last - first;
 	insert_region(first, region);
+	l1_recent.region = regions;
 }
 
 static void overlay_ram(u64 start, u64 end, u64 host)
@@ -116,11 +118,14 @@ unsigned l1_regions(const struct l1_region **table)
 	return region_count;
 }
 
+/* Accesses come in rows: most fall where the one before did. */
 static const struct l1_region *find_region(u64 address10)
 {
+	if (LIKELY(address10 >= l1_recent.region->start && address10 < l1_recent.region->end))
+		return l1_recent.region;
 	for (unsigned i = 0; i < region_count; i++)
 		if (address10 < regions[i].end)
-			return &regions[i];
+			return l1_recent.region = &regions[i];
 	return NULL;
 }
 
@@ -184,6 +189,7 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 static void ept01_start_over(void)
 {
 	kick_all_out();
+	l1_recent.leaf_size = 0;
 	ept01_evictions++;
 	ept_table_clear(&pages01, ept01_root);
 	watch_forget_all();
@@ -195,6 +201,7 @@ static void map_at(u64 address10)
 	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
+	l1_recent.leaf_size = 0;
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
 		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
@@ -272,9 +279,18 @@ void *l1_pointer(u64 address10, u64 size)
 {
 	const struct l1_region *region = find_region(address10);
 
-	if (!region || !region->ram || address10 + size > region->end || address10 + size < address10)
+	if (!region || !region->ram || region->end - address10 < size)
 		return NULL;
 	return direct(address10 - region->start + region->host);
+}
+
+struct l1_piece l1_piece(u64 address10)
+{
+	const struct l1_region *region = find_region(address10);
+
+	if (!region || !region->ram)
+		return (struct l1_piece){ 0 };
+	return (struct l1_piece){ direct(region->host), region->start, region->end - region->start };
 }
 
 static u64 within_page(u64 address, u64 size)
@@ -316,16 +332,32 @@ void l1_write(u64 address10, const void *from, u64 size)
 	}
 }
 
+static COLD bool map_and_look_up(u64 address10, struct ept_leaf *leaf)
+{
+	map_at(address10);
+	return ept_table_lookup(&pages01, ept01_root, address10, leaf);
+}
+
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf)
 {
 	(void)context;
+	if (LIKELY(address10 - l1_recent.leaf_start < l1_recent.leaf_size)) {
+		*leaf = l1_recent.leaf;
+		return true;
+	}
 	if (address10 >= address_space_end())
 		return false;
-	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf)) {
-		map_at(address10);
-		return ept_table_lookup(&pages01, ept01_root, address10, leaf);
-	}
+	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf) && !map_and_look_up(address10, leaf))
+		return false;
+	l1_recent.leaf_size = EPT_LEVEL_SIZE(leaf->level);
+	l1_recent.leaf_start = ALIGN_DOWN(address10, l1_recent.leaf_size);
+	l1_recent.leaf = *leaf;
 	return true;
+}
+
+bool ept01_mapped(u64 address10, struct ept_leaf *leaf)
+{
+	return address10 < address_space_end() && ept_table_lookup(&pages01, ept01_root, address10, leaf);
 }
 
 void ept01_protect(u64 address10, u8 rights)
@@ -333,6 +365,7 @@ void ept01_protect(u64 address10, u8 rights)
 	struct ept_leaf leaf;
 
 	ept01_lookup(NULL, address10, &leaf);
+	l1_recent.leaf_size = 0;
 	rights = unguarded_rights(address10, rights);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
 		ept01_start_over();

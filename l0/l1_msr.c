@@ -4,6 +4,7 @@
 #include "l1_apic.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
+#include "nested_page.h"
 #include "options.h"
 
 #define FEATURE_CONTROL_WRITABLE (FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON_OUTSIDE_SMX)
@@ -51,6 +52,8 @@ void bitmaps01_init(void)
 	io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, PORT_KEYBOARD_COMMAND);
 	if (options.self_check)
 		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_CHECK);
+	if (options.trace)
+		io_bitmap_trap(io_bitmap_a01, io_bitmap_b01, TURTLES_PORT_TRACE);
 }
 
 /* MSRs that the VMCS keeps for a guest, so that the CPU's own are L0's while L0 runs. */
@@ -131,6 +134,8 @@ bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value)
 		*value = vmread(field);
 		return true;
 	}
+	if (msr == MSR_TURTLES_FIELD_PAGE && options.drw)
+		return nested_page_rdmsr(cpu, value);
 	if (!rdmsr_safe(msr, value))
 		return false;
 	if (msr == MSR_IA32_TSC_ADJUST || msr == MSR_IA32_TIME_STAMP_COUNTER)
@@ -205,6 +210,8 @@ bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 		return !(value & MISC_ENABLE_XD_DISABLE) && wrmsr_safe(msr, value);
 	case APIC_MSR(APIC_ICR_LOW):
 		return icr_intercepted ? l1_write_x2apic_icr(cpu, value) : wrmsr_safe(msr, value);
+	case MSR_TURTLES_FIELD_PAGE:
+		return options.drw ? nested_page_wrmsr(cpu, value) : wrmsr_safe(msr, value);
 	case MSR_IA32_BIOS_UPDT_TRIG:
 		return true; /* as on a CPU that has this microcode already: no update is loaded */
 	default:

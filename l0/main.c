@@ -10,6 +10,7 @@
 #include "smp.h"
 #include "string.h"
 #include "test_fault.h"
+#include "trace.h"
 #include "version.h"
 
 NORETURN void l0_main(u32 magic, u32 info);
@@ -87,7 +88,8 @@ static u64 memory_wanted(void)
 {
 	u64 page_tables = boot.ram_bytes / GIB(1) * 2 + 64;
 	u64 per_cpu = sizeof(struct cpu) / PAGE_SIZE + 8 + nested_memory_pages(boot.ram_bytes);
-	u64 pages = page_tables + options.cpus * per_cpu + l1_memory_pages(boot.ram_bytes);
+	u64 pages = page_tables + options.cpus * per_cpu + l1_memory_pages(boot.ram_bytes) +
+		    trace_memory_pages();
 
 	return pages * PAGE_SIZE;
 }
@@ -134,6 +136,7 @@ void l0_main(u32 magic, u32 info)
 	cpu = cpu_bring_up(0, boot.ram_bytes);
 	smp_start(boot.ram_bytes);
 	print_start();
+	trace_init();
 
 	payload_start(cpu, &boot);
 	test_fault(cpu);

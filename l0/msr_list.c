@@ -2,11 +2,12 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 
-/* SDM "Loading MSRs": what a list may not name. */
+/* SDM "Loading MSRs": what a list may not name; nor what gives L1's memory another part in the entry or exit. */
 static bool loadable(const struct vmx_msr_entry *entry)
 {
 	return entry->reserved == 0 && entry->index != MSR_IA32_FS_BASE && entry->index != MSR_IA32_GS_BASE &&
-	       entry->index != MSR_IA32_SMM_MONITOR_CTL && entry->index >> 8 != MSR_X2APIC_FIRST >> 8;
+	       entry->index != MSR_IA32_SMM_MONITOR_CTL && entry->index >> 8 != MSR_X2APIC_FIRST >> 8 &&
+	       entry->index != MSR_TURTLES_FIELD_PAGE;
 }
 
 static bool load_one(struct cpu *cpu, const struct vmx_msr_entry *entry)

@@ -4,7 +4,9 @@
 
 #include "vmcs_shadow/entry_check.h"
 #include "ept_merge/ept02.h"
+#include "field_page.h"
 #include "memory.h"
+#include "vmcs_shadow/direct_set.h"
 #include "vmcs_shadow/merge.h"
 
 #define EPT02_SLOTS_MAX 64
@@ -13,6 +15,7 @@
 /* A page of L1's that L0 holds a merged copy of: L1's next write to it is seen through EPT01. */
 struct watch {
 	u64 address10;
+	struct watch *next; /* of those that are set */
 	bool set;      /* address10 is meant */
 	bool armed;    /* EPT01 forbids writing it; the copy is good */
 	bool mapped02; /* some EPT02 may let L2 write it */
@@ -40,6 +43,9 @@ struct vmcs_slot {
 	 * stale here; it has the others where L2 may read them, unless they are dirty.
 	 */
 	bool shadow;
+	bool direct; /* direct12 is in use: of no shadow VMCS, as L2 changes those, too */
+	struct field_page *page; /* of L1's memory, in use instead of direct12; NULL if there is none */
+	u64 page_msr;            /* by which L1 named it */
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
@@ -53,14 +59,40 @@ struct vmcs_slot {
 	struct field_write always[ALWAYS_MAX];
 	unsigned always_count;
 	struct field_set stale_at_exit; /* what an exit leaves in vmcs02 for vmcs12 to see */
+	struct field_set read_at_exit;  /* what it saves that vmcs12 gets at once */
+	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
+	/* L1 has been told of an EPT violation at this L2-physical address, by an access of this kind; 0: of none. */
+	u64 awaited20;
+	u8 awaited_access;
 	struct merge_input input; /* what L0 brings to the merge */
 	u64 *merged[MERGED_PAGES];
 	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
 	struct watch watch[MERGED_PAGES];
 	struct field_set passes_vmread, passes_vmwrite; /* the fields that L2 accesses in a shadow VMCS */
 	u64 used;
+};
+
+/* The fields that L1 reaches without an exit, by VMCS shadowing; nested_direct.c */
+struct direct {
+	struct field_set possible;
+	struct direct_set set;
+	bool is_read[VMCS_FIELDS + 1]; /* of the set */
+	struct direct_field {
+		u32 encoding;
+		u32 field;
+	} written[VMCS_FIELDS]; /* of the set */
+	unsigned written_count;
+	u64 *vmread_bitmap, *vmwrite_bitmap;
+
+	/* Learning: rounds from one probe to the next, 0 if there is nothing to learn. */
+	u32 rounds, rounds_left;
+	u32 entries_left; /* of a round, or of a probe */
+	u64 total_before;
+	bool probing;
+	struct direct_set before_probe;
+	struct field_accesses before; /* as of the last look */
 };
 
 struct nested {
@@ -80,6 +112,9 @@ struct nested {
 	struct ept_pages ept02_pages;
 	u16 vpid12_of[VPID02_SLOTS]; /* vpid02 = VPID02_FIRST + place */
 	u64 evictions;
+	struct direct direct;
+	struct field_set paged; /* the fields that a field page has */
+	struct field_accesses accesses; /* L1's VMREADs and VMWRITEs that exited */
 };
 
 /*
@@ -150,14 +185,20 @@ void nested_reflect_event(struct cpu *cpu, u64 information);
 void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
 /* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
 void nested_renew_eptp02(struct cpu *cpu);
-/* Fetch what is still only in vmcs02. */
+/* Fetch what is still only in vmcs02: all, or one such field. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field);
 
 /* nested_ept.c */
 /* The L1-physical address behind an L2-physical one of the current VMCS12; false if EPT12 forbids reading it. */
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10);
 void nested_ept_violation(struct cpu *cpu, u64 qualification);
 void nested_ept_misconfiguration(struct cpu *cpu);
+/*
+ * The entry after an EPT violation that L1 was told of: what it has mapped there is composed, so that L2 does not exit
+ * again. Nothing that L1 could see is done for it.
+ */
+void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot);
 /*
  * L2's memory for an instruction that L0 carries out: the L1-physical address of an L2-physical one that is accessed so
  * (EPT_READ, EPT_WRITE), for the sake of a linear address: itself, or a paging structure on the way to it. False if the

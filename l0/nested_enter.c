@@ -32,8 +32,11 @@ static const union field_bits merged_fields = { .has = {
 #undef F
 } };
 
-/* Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. */
-static struct field_set unsettling;
+/*
+ * Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. Where none of those in
+ * the second set has changed, only the event to inject and host state are to be checked.
+ */
+static struct field_set unsettling, merging;
 
 void nested_enter_init(void)
 {
@@ -44,18 +47,35 @@ void nested_enter_init(void)
 		affected = merge_affected(&one);
 		field_set_remove(&affected, (enum vmcs_field)f);
 		if (vmcs_field[f].use == USE_MERGE || vmcs_field[f].use == USE_EMUL || !field_set_is_empty(&affected))
-			field_set_add(&unsettling, (enum vmcs_field)f);
+			field_set_add(&merging, (enum vmcs_field)f);
 	}
-	field_set_unite(&unsettling, &entry_check_controls_fields.set);
+	field_set_unite(&merging, &entry_check_guest_fields.set);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		merging.word[i] |= entry_check_controls_fields.set.word[i] & ~entry_check_event_fields.set.word[i];
+	unsettling = merging;
+	field_set_unite(&unsettling, &entry_check_event_fields.set);
 	field_set_unite(&unsettling, &entry_check_host_fields.set);
-	field_set_unite(&unsettling, &entry_check_guest_fields.set);
+}
+
+/* Of the state that an exit leaves in vmcs02: what L1 reads without an exit of its own comes into vmcs12 at once. */
+static void plan_reading(const struct cpu *cpu, struct vmcs_slot *slot)
+{
+	const struct field_set *direct = &cpu->nested.direct.set.read;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		u64 all = slot->stale_at_exit.word[i];
+
+		slot->read_at_exit.word[i] = options.lazy_guest_state ? all & direct->word[i] : all;
+		slot->stale_at_exit.word[i] = all & ~slot->read_at_exit.word[i];
+	}
+	slot->reads_at_exit = !field_set_is_empty(&slot->read_at_exit);
 }
 
 /*
  * What follows from the exit controls alone: which state an exit leaves in vmcs02 for vmcs12 to see, and which must
  * be put back into vmcs02 at every entry since vmcs12 loads it but never saves what L2 made of it.
  */
-static void plan_exit_state(struct vmcs_slot *slot)
+static void plan_exit_state(const struct cpu *cpu, struct vmcs_slot *slot)
 {
 	static const struct {
 		u32 save, load;
@@ -83,6 +103,7 @@ static void plan_exit_state(struct vmcs_slot *slot)
 	}
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		slot->stale_at_exit.word[i] &= host_caps.fields.word[i];
+	plan_reading(cpu, slot);
 }
 
 /* SDM "VM-Execution Control Fields": with nothing else to virtualize the APIC, the threshold may not exceed the TPR. */
@@ -129,8 +150,12 @@ static void load_shadowed_pdptes(struct vmcs_slot *slot)
 	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
 		return;
 	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
-	for (unsigned i = 0; i < PDPTES; i++)
-		vmcs12_set(&slot->vmcs12, (enum vmcs_field)(F_guest_pdpte0 + i), pdpte[i]);
+	for (unsigned i = 0; i < PDPTES; i++) {
+		enum vmcs_field f = (enum vmcs_field)(F_guest_pdpte0 + i);
+
+		vmcs12_set(&slot->vmcs12, f, pdpte[i]);
+		field_set_add(&slot->vmcs12.changed, f);
+	}
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -148,7 +173,7 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 			return verdict;
 		slot->checked = true;
 		slot->checked_long_mode = long_mode;
-		plan_exit_state(slot);
+		plan_exit_state(cpu, slot);
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
@@ -188,26 +213,40 @@ static void update_input(struct cpu *cpu, struct vmcs_slot *slot, const struct f
  * What L2 inherits from L1 because vmcs12 loads nothing in its place; L1 changes it without an exit. A PAT that L1 took
  * over from L2 is in vmcs02 already, unless L1 has changed it since.
  */
-static void add_inherited(struct vmcs_slot *slot, struct field_set *fields)
+static NOINLINE void note_inherited(struct vmcs_slot *slot, u64 lacking, struct field_set *fields)
 {
-	u64 entry12 = field12(slot, F_vm_entry_controls);
 	struct merge_input *input = &slot->input;
 
-	if (!(entry12 & ENTRY_load_ia32_efer)) {
+	field_set_clear(fields);
+	if (lacking & ENTRY_load_ia32_efer) {
 		field_set_add(fields, F_guest_ia32_efer);
 		input->efer01 = vmread(ENC_guest_ia32_efer);
 	}
-	if (!(entry12 & ENTRY_load_ia32_pat)) {
-		input->pat01 = vmread(ENC_guest_ia32_pat);
-		if (!slot->knows_pat02 || input->pat01 != slot->pat02)
-			field_set_add(fields, F_guest_ia32_pat);
-	}
-	if (!(entry12 & ENTRY_load_debug_controls)) {
+	if (lacking & ENTRY_load_ia32_pat)
+		field_set_add(fields, F_guest_ia32_pat);
+	if (lacking & ENTRY_load_debug_controls) {
 		field_set_add(fields, F_guest_dr7);
 		field_set_add(fields, F_guest_ia32_debugctl);
 		input->dr7_01 = vmread(ENC_guest_dr7);
 		input->debugctl01 = vmread(ENC_guest_ia32_debugctl);
 	}
+}
+
+/* False if there is nothing of that kind to write: fields stay unset. */
+static inline bool find_inherited(struct vmcs_slot *slot, struct field_set *fields)
+{
+	const u64 loads = ENTRY_load_ia32_efer | ENTRY_load_ia32_pat | ENTRY_load_debug_controls;
+	u64 lacking = ~field12(slot, F_vm_entry_controls) & loads;
+
+	if (lacking & ENTRY_load_ia32_pat) {
+		slot->input.pat01 = vmread(ENC_guest_ia32_pat);
+		if (LIKELY(slot->knows_pat02) && slot->input.pat01 == slot->pat02)
+			lacking &= ~(u64)ENTRY_load_ia32_pat;
+	}
+	if (LIKELY(!lacking))
+		return false;
+	note_inherited(slot, lacking, fields);
+	return true;
 }
 
 static void write_fields(const struct vmcs_slot *slot, struct field_set fields)
@@ -323,18 +362,38 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 }
 
 /*
- * Is all as it was at the last entry but for fields of vmcs12 that are copied unseen? The checks passed then, and the
- * merge, the bitmaps, EPT02 and VPID02 are what they would be now. What L1 may have written over the virtual TPR since,
- * the CPU checks: nested_entry_refused().
+ * Is all as it was at the last entry but for fields of vmcs12? The merge, the bitmaps, EPT02 and VPID02 are what they
+ * would be now, if merging has none of those fields. What L1 may have written over the virtual TPR since, the CPU
+ * checks: nested_entry_refused().
  */
 static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 {
 	const struct ept02 *ept02 = slot->ept02;
 
-	return slot->settled == nested_generation && !field_set_intersects(&slot->vmcs12.dirty, &unsettling) &&
-	       slot->checked_long_mode == long_mode &&
+	return slot->settled == nested_generation && slot->checked_long_mode == long_mode &&
 	       field12(slot, F_guest_activity_state) != ACTIVITY_wait_for_sipi &&
 	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
+}
+
+/* The checks that passed at the last entry and that fields outside merging may fail now. */
+static NOINLINE bool checks_pass_still(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+{
+	const struct field_set *dirty = &slot->vmcs12.dirty;
+	struct entry_context context = { .l1_long_mode = long_mode };
+
+	if (field_set_intersects(dirty, &merging))
+		return false;
+	if (field_set_intersects(dirty, &entry_check_host_fields.set) &&
+	    entry_check_host(&slot->vmcs12, &cpu->nested.caps12, &context).result != ENTRY_ok)
+		return false;
+	return entry_check_event(&slot->vmcs12, &cpu->nested.caps12).result == ENTRY_ok;
+}
+
+/* Can the entry copy the fields that have changed, and do nothing else? */
+static bool may_copy(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+{
+	return is_settled(slot, long_mode) && (LIKELY(!field_set_intersects(&slot->vmcs12.dirty, &unsettling)) ||
+					       checks_pass_still(cpu, slot, long_mode));
 }
 
 /*
@@ -369,68 +428,83 @@ void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
 		wish(cpu, WISH_wait);
 }
 
-/* The fields that L1 changed are copied. */
-static void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
+static void begin_l2(struct cpu *cpu)
 {
-	struct field_set *dirty = &slot->vmcs12.dirty;
-
-	if (slot->ept02)
-		slot->ept02->used = ++cpu->nested.ept02.clock;
-	load_vmcs02(slot);
-	for (unsigned i = 0; i < slot->always_count; i++)
-		vmwrite_sure(slot->always[i].encoding, *slot->always[i].value);
-	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
-		for (u64 word = dirty->word[i] & copied_fields.set.word[i]; word; word &= word - 1) {
-			enum vmcs_field f = (enum vmcs_field)(64 * i + (unsigned)__builtin_ctzll(word));
-
-			vmwrite_sure(vmcs_field[f].encoding, field12(slot, f));
-		}
-		dirty->word[i] = 0;
-	}
-	if (UNLIKELY(!field_set_is_empty(inherited)))
-		write_all(slot, *inherited);
-}
-
-/* The checks, and all that they may find. False if L1 goes on with their answer. */
-static bool enter_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode,
-			       const struct field_set *inherited)
-{
-	struct entry_verdict verdict;
-
-	load_vmcs01(cpu);
-	verdict = check_entry(cpu, slot, long_mode);
-	if (verdict.result == ENTRY_vmfail)
-		nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
-	else if (verdict.result == ENTRY_failure)
-		fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
-	else
-		switch_to_l2(cpu, slot, inherited);
-	return verdict.result == ENTRY_ok;
-}
-
-/* The SDM's "VM Entries", behind the checks that come first of all. */
-static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
-{
-	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA, settled;
-	struct field_set inherited = { { 0 } };
-
-	add_inherited(slot, &inherited);
-	nested_direct_collect(slot);
-	settled = is_settled(slot, long_mode);
-	if (LIKELY(settled))
-		switch_to_settled_l2(cpu, slot, &inherited);
-	else if (!enter_unsettled_l2(cpu, slot, long_mode, &inherited))
-		return;
 	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
-	if (LIKELY(settled))
-		return;
+}
+
+/* The fields that L1 changed are copied. */
+static inline void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct vmcs12 *vmcs12 = &slot->vmcs12;
+
+	if (slot->ept02)
+		slot->ept02->used = cpu->nested.ept02.clock;
+	load_vmcs02(slot);
+	for (unsigned i = 0; i < slot->always_count; i++)
+		vmwrite_from(slot->always[i].encoding, slot->always[i].value);
+#pragma GCC unroll 3
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		for (u64 word = vmcs12->dirty.word[i] & copied_fields.set.word[i]; word; word &= word - 1) {
+			unsigned f = 64 * i + (unsigned)__builtin_ctzll(word);
+
+			vmwrite_from(vmcs_field[f].encoding, &vmcs12->value[f]);
+		}
+		vmcs12->dirty.word[i] = 0;
+	}
+	begin_l2(cpu);
+}
+
+/* vmcs02 is ready. With an MSR list L2 may have to wait. */
+static void begin_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	begin_l2(cpu);
 	if (UNLIKELY(!slot->launched02))
 		wish(cpu, WISH_look); /* at the launch state */
 	if (UNLIKELY(smp_l2_waits()))
 		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
 	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
 		try_guest_state(slot);
+}
+
+/* The checks, and all that they may find: L1 may go on with their answer instead. */
+static NOINLINE void enter_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot, bool long_mode)
+{
+	struct field_set inherited = { { 0 } };
+	struct entry_verdict verdict;
+
+	load_vmcs01(cpu);
+	(void)find_inherited(slot, &inherited);
+	verdict = check_entry(cpu, slot, long_mode);
+	if (verdict.result == ENTRY_vmfail) {
+		nested_complete(cpu, VMX_FAIL_VALID, verdict.number);
+	} else if (verdict.result == ENTRY_failure) {
+		fail_entry(cpu, slot, REASON_entry_failure_guest_state, verdict.number);
+	} else {
+		switch_to_l2(cpu, slot, &inherited);
+		begin_unsettled_l2(cpu, slot);
+	}
+}
+
+/* The SDM's "VM Entries", behind the checks that come first of all. */
+static void enter_l2(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	bool long_mode = vmread(ENC_guest_ia32_efer) & EFER_LMA, inherits;
+	struct field_set inherited;
+
+	inherits = find_inherited(slot, &inherited);
+	nested_direct_collect(cpu, slot);
+	nested_direct_count(cpu);
+	if (UNLIKELY(slot->awaited_access))
+		nested_compose_ahead(cpu, slot);
+	if (UNLIKELY(!may_copy(cpu, slot, long_mode))) {
+		enter_unsettled_l2(cpu, slot, long_mode);
+		return;
+	}
+	switch_to_settled_l2(cpu, slot);
+	if (UNLIKELY(inherits))
+		write_all(slot, inherited);
 }
 
 void nested_enter(struct cpu *cpu, bool launch)

@@ -5,20 +5,16 @@
 #include "nested_ept_extras.h"
 #include "options.h"
 
-static bool read_entry12(void *context, u64 address10, u64 *entry)
+static const u64 *entry12_at(void *context, u64 address10)
 {
-	const u64 *at = l1_pointer(address10, sizeof(*entry));
-
 	(void)context;
-	if (!at)
-		return false;
-	*entry = *at;
-	return true;
+	return l1_pointer(address10, sizeof(u64));
 }
 
 /* A walk of EPT12: what flags it set, or would have set if it did more than look. */
 struct walk12 {
 	bool only_look;
+	bool sets_nothing; /* the walk ends where it would set a flag */
 	bool got_accessed, got_dirty;
 };
 
@@ -27,7 +23,7 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 	struct walk12 *walk = context;
 	u64 *at = l1_pointer(address10, sizeof(bits));
 
-	if (!at)
+	if (!at || walk->sets_nothing)
 		return false;
 	if (bits & EPT_ACCESSED & ~*at)
 		walk->got_accessed = true;
@@ -38,6 +34,14 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 	watch_written(address10);
 	__atomic_fetch_or(at, bits, __ATOMIC_SEQ_CST);
 	return true;
+}
+
+/* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
+static struct ept_memory memory12_of(struct walk12 *walk, u64 eptp12)
+{
+	struct l1_piece piece = l1_piece(eptp12 & EPTP_ADDRESS);
+
+	return (struct ept_memory){ walk, entry12_at, set_bits12, piece.at, piece.start, piece.size };
 }
 
 static const struct ept01_view view01 = { NULL, ept01_lookup };
@@ -99,17 +103,16 @@ static void denied_by_ept01(struct cpu *cpu, u64 address10, u8 access)
 
 static void note_mapping(u64 address10, const struct ept_leaf *leaf)
 {
-	struct ept_leaf leaf10 = *leaf;
+	u64 size = EPT_LEVEL_SIZE(leaf->level);
 
-	leaf10.address = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf->level));
-	watch_mapped02(&leaf10);
+	watch_mapped02(ALIGN_DOWN(address10, size), size);
 }
 
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result;
 
 	*address10 = address20;
@@ -144,17 +147,18 @@ static void violation_of_ept01(struct cpu *cpu, u64 address10, u64 qualification
 	nested_resume(cpu, qualification);
 }
 
-static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk)
+static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, struct walk12 *walk,
+		 struct ept02_result *result)
 {
-	struct ept_memory memory12 = { walk, read_entry12, set_bits12 };
-	struct ept02_result result;
+	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	struct ept_memory memory12 = memory12_of(walk, eptp12);
 
 	for (;;) {
-		result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), vmcs12_get(&slot->vmcs12, F_ept_pointer),
-				    address20, access, &cpu->nested.features12, &memory12, &view01);
-		if (result.fill != EPT02_DENIED01 || is_guarded_write(result.address10, access))
-			return result;
-		denied_by_ept01(cpu, result.address10, access);
+		*result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), eptp12, address20, access,
+				     &cpu->nested.features12, &memory12, &view01);
+		if (LIKELY(result->fill != EPT02_DENIED01) || is_guarded_write(result->address10, access))
+			return;
+		denied_by_ept01(cpu, result->address10, access);
 	}
 }
 
@@ -162,7 +166,7 @@ static struct ept02_result fill(struct cpu *cpu, struct vmcs_slot *slot, u64 add
 static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
 {
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = { &walk, read_entry12, set_bits12 };
+	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
@@ -178,12 +182,35 @@ static void filled(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_r
 	nested_resume(cpu, qualification);
 }
 
-static void violation_of_ept12(struct cpu *cpu, const struct ept02_result *result, u64 qualification02)
+static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const struct ept02_result *result,
+			       u64 address20, u64 qualification02)
 {
 	u64 qualification = qualification12(qualification02, result->rights12);
 
-	if (!ve_deliver(cpu, qualification, result->suppress_ve12))
-		nested_reflect(cpu, REASON_ept_violation, qualification);
+	if (ve_in_use(slot) && ve_deliver(cpu, qualification, result->suppress_ve12))
+		return;
+	if (options.ept02_ahead && options.ept02_cache) {
+		slot->awaited20 = address20;
+		slot->awaited_access = access_of(qualification);
+	}
+	nested_reflect(cpu, REASON_ept_violation, qualification);
+}
+
+void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	struct walk12 walk = { .sets_nothing = true };
+	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	struct ept_memory memory12 = memory12_of(&walk, eptp12);
+	u8 access = slot->awaited_access;
+	struct ept02_result result;
+
+	slot->awaited_access = 0;
+	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12)) /* L1 has changed it, and it is not checked yet */
+		return;
+	result = ept02_fill(&cpu->nested.ept02, slot->ept02, eptp12, slot->awaited20, access, &cpu->nested.features12,
+			    &memory12, &view01);
+	if (result.fill == EPT02_FILLED)
+		note_mapping(result.address10, &result.leaf);
 }
 
 void nested_ept_violation(struct cpu *cpu, u64 qualification)
@@ -202,13 +229,13 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 		nested_reflect(cpu, REASON_page_modification_log_full, qualification & EPT_VIOLATION_NMI_UNBLOCKING);
 		return;
 	}
-	result = fill(cpu, slot, address20, access, &walk);
+	fill(cpu, slot, address20, access, &walk, &result);
 	if (result.fill == EPT02_FILLED)
 		filled(cpu, slot, &result, address20, walk.got_dirty, qualification);
 	else if (result.fill == EPT02_DENIED01)
 		guarded_write(cpu, result.address10);
 	else if (result.fill == EPT02_VIOLATION12)
-		violation_of_ept12(cpu, &result, qualification);
+		violation_of_ept12(cpu, slot, &result, address20, qualification);
 	else
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
 }
@@ -236,7 +263,7 @@ bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool it
 		nested_reflect(cpu, REASON_page_modification_log_full, 0);
 		return false;
 	}
-	result = fill(cpu, slot, address20, access, &walk);
+	fill(cpu, slot, address20, access, &walk, &result);
 	if (result.fill == EPT02_FILLED) {
 		filled(cpu, slot, &result, address20, walk.got_dirty, 0);
 		*address10 = result.address10;

@@ -3,12 +3,6 @@
 #include "l1_memory.h"
 #include "nested_switch.h"
 
-bool pml_in_use(const struct vmcs_slot *slot)
-{
-	return controls12(slot, CONTROLS_proc2) & PROC2_enable_pml &&
-	       field12(slot, F_ept_pointer) & EPTP_ACCESSED_DIRTY;
-}
-
 bool pml_is_full(const struct vmcs_slot *slot)
 {
 	return field12(slot, F_pml_index) > PML_INDEX_MAX;

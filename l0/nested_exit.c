@@ -6,16 +6,40 @@
 #include "nested_ept_extras.h"
 #include "nested_switch.h"
 #include "options.h"
+#include "vmcs_shadow/bitmaps.h"
+#include "vmcs_shadow/exit_information.h"
 #include "vmcs_shadow/owner.h"
 
-/* Hot exit information and guest state out of vmcs02, one VMREAD each. */
-static void read_exit_information(struct vmcs12 *vmcs12)
+#define LEARN(vmcs12, name) vmcs12_learn(vmcs12, F_##name, vmread(ENC_##name))
+
+static void read_event(struct vmcs12 *vmcs12)
 {
-#define F(name, encoding, use, hot) \
-	if (USE_##use == USE_EXIT && (HOT_##hot & HOT_R)) \
-		vmcs12_learn(vmcs12, F_##name, vmread(encoding));
-#include "vmcs_fields.def"
-#undef F
+	LEARN(vmcs12, vm_exit_interruption_information);
+	if (vmcs12_get(vmcs12, F_vm_exit_interruption_information) & INTR_VALID)
+		LEARN(vmcs12, vm_exit_interruption_error_code);
+}
+
+/* What exits of this reason define, out of vmcs02. SDM "VM-Exit Information Fields". */
+static void read_exit_information(struct vmcs12 *vmcs12, u32 reason, u64 qualification)
+{
+	u8 information = exit_information[reason & EXIT_REASON_BASIC];
+
+	vmcs12_learn(vmcs12, F_exit_reason, reason);
+	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
+	LEARN(vmcs12, vm_exit_instruction_length);
+	LEARN(vmcs12, idt_vectoring_information);
+	if (UNLIKELY(vmcs12_get(vmcs12, F_idt_vectoring_information) & INTR_VALID))
+		LEARN(vmcs12, idt_vectoring_error_code);
+	if (information & EXIT_INFORMATION_event)
+		read_event(vmcs12);
+	else
+		vmcs12_learn(vmcs12, F_vm_exit_interruption_information, 0);
+	if (information & EXIT_INFORMATION_instruction)
+		LEARN(vmcs12, vm_exit_instruction_information);
+	if (information & EXIT_INFORMATION_linear)
+		LEARN(vmcs12, guest_linear_address);
+	if (information & EXIT_INFORMATION_physical)
+		LEARN(vmcs12, guest_physical_address);
 }
 
 static void read_hot_guest_state(struct vmcs_slot *slot)
@@ -40,14 +64,12 @@ static void save_guest_state(struct vmcs_slot *slot)
 	if (UNLIKELY(slot->input.link_pointer02 != VMCS_NO_POINTER)) /* by L2's VMREAD and VMWRITE */
 		vmcs12_learn(vmcs12, F_vm_instruction_error, vmread(ENC_vm_instruction_error));
 	vmcs12->stale = slot->stale_at_exit;
-	if (!options.lazy_guest_state) {
-		read_fields02(vmcs12, vmcs12->stale);
-		field_set_clear(&vmcs12->stale);
-	}
+	if (UNLIKELY(slot->reads_at_exit))
+		read_fields02(vmcs12, slot->read_at_exit);
 	vmcs12_learn(vmcs12, F_vm_entry_interruption_information,
 		     vmcs12_get(vmcs12, F_vm_entry_interruption_information) & ~INTR_VALID);
-	vmcs12_learn(vmcs12, F_vm_entry_controls, (entry12 & ~ENTRY_ia32e_mode_guest) |
-		     (vmread(ENC_vm_entry_controls) & ENTRY_ia32e_mode_guest));
+	if (UNLIKELY((entry12 ^ vmread(ENC_vm_entry_controls)) & ENTRY_ia32e_mode_guest))
+		vmcs12_learn(vmcs12, F_vm_entry_controls, entry12 ^ ENTRY_ia32e_mode_guest);
 }
 
 static struct left_by_l2 left_by_l2(const struct vmcs_slot *slot, u32 reason)
@@ -69,34 +91,31 @@ static struct left_by_l2 left_by_l2(const struct vmcs_slot *slot, u32 reason)
 static void leave_l2(struct cpu *cpu, u32 reason)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
+	u32 stores = (u32)field12(slot, F_vm_exit_msr_store_count);
 	struct left_by_l2 left;
 
 	save_guest_state(slot);
 	left = left_by_l2(slot, reason);
 	slot->knows_pat02 = !(field12(slot, F_primary_vm_exit_controls) & EXIT_load_ia32_pat);
 	slot->pat02 = left.pat;
-	if (LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address),
-				  (u32)field12(slot, F_vm_exit_msr_store_count))))
+	if (LIKELY(!stores) ||
+	    LIKELY(msr_list_store(cpu, field12(slot, F_vm_exit_msr_store_address), stores)))
 		switch_to_l1(cpu, slot, &left);
 	else
 		vmx_abort(cpu, slot, VMX_ABORT_saving_guest_msrs);
 }
 
-/* The exit information is in vmcs12 but for these two. */
-static void reflect(struct cpu *cpu, u32 reason, u64 qualification)
+/* The exit information is in vmcs12. */
+static void reflect(struct cpu *cpu, u32 reason)
 {
-	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-
-	vmcs12_learn(vmcs12, F_exit_reason, reason);
-	vmcs12_learn(vmcs12, F_exit_qualification, qualification);
 	stats_reflected(&cpu->stats);
 	leave_l2(cpu, reason);
 }
 
 void nested_reflect(struct cpu *cpu, u32 reason, u64 qualification)
 {
-	read_exit_information(&cpu->nested.current->vmcs12);
-	reflect(cpu, reason, qualification);
+	read_exit_information(&cpu->nested.current->vmcs12, reason, qualification);
+	reflect(cpu, reason);
 }
 
 static void reflect_made_up(struct cpu *cpu, u32 reason, u64 qualification, u64 information)
@@ -115,10 +134,10 @@ void nested_reflect_access(struct cpu *cpu, u32 reason, u64 qualification, u64 a
 {
 	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
 
-	read_exit_information(vmcs12);
+	read_exit_information(vmcs12, reason, qualification);
 	vmcs12_learn(vmcs12, F_guest_physical_address, address20);
 	vmcs12_learn(vmcs12, F_guest_linear_address, linear);
-	reflect(cpu, reason, qualification);
+	reflect(cpu, reason);
 }
 
 void nested_reflect_event(struct cpu *cpu, u64 information)
@@ -201,11 +220,25 @@ static struct owner_bitmaps bitmaps12(const struct vmcs_slot *slot)
 	};
 }
 
-static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
+/* What L0's own bitmaps let pass, L1 alone has asked for; its bitmaps need not be looked at. */
+static bool l0_asks_for(const struct cpu *cpu, u32 reason, u64 qualification)
 {
-	struct exit_event event = exit_event(cpu, &slot->vmcs12);
-	struct owner_bitmaps bitmaps = { NULL };
+	if (reason == REASON_io_instruction)
+		return io_bitmap_traps(io_bitmap_a01, io_bitmap_b01, IO_ACCESS_PORT_OF(qualification),
+				       IO_ACCESS_SIZE_OF(qualification));
+	if (reason == REASON_rdmsr || reason == REASON_wrmsr)
+		return msr_bitmap_traps(msr_bitmap01, (u32)cpu->gpr[GPR_rcx], reason == REASON_wrmsr);
+	return true;
+}
 
+static NOINLINE enum exit_owner owner_by_event(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
+{
+	struct owner_bitmaps bitmaps = { NULL };
+	struct exit_event event;
+
+	if (!l0_asks_for(cpu, reason, field12(slot, F_exit_qualification)))
+		return OWNER_l1;
+	event = exit_event(cpu, &slot->vmcs12);
 	if (reason == REASON_io_instruction || reason == REASON_rdmsr || reason == REASON_wrmsr)
 		bitmaps = bitmaps12(slot);
 	if (reason == REASON_vmread)
@@ -213,6 +246,13 @@ static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *s
 	if (reason == REASON_vmwrite)
 		bitmaps.vmwrite = field_bitmap12(cpu, slot, event.operand, F_vmwrite_bitmap_address);
 	return exit_owner(&slot->vmcs12, &event, &bitmaps);
+}
+
+static enum exit_owner owner_of(const struct cpu *cpu, const struct vmcs_slot *slot, u32 reason)
+{
+	enum exit_owner owner = exit_owner_by_reason(&slot->vmcs12, reason);
+
+	return LIKELY(owner != OWNER_by_event) ? owner : owner_by_event(cpu, slot, reason);
 }
 
 /* What L1 lets L2 do freely, but L0 keeps from both. */
@@ -271,7 +311,7 @@ static void fault_of_l2(struct cpu *cpu, u64 cr2)
 	leave_l2(cpu, REASON_exception_or_nmi);
 }
 
-static void refused_by_cpu(struct cpu *cpu, u32 reason)
+static COLD void refused_by_cpu(struct cpu *cpu, u32 reason)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
@@ -286,20 +326,26 @@ static void refused_by_cpu(struct cpu *cpu, u32 reason)
 	fail_entry(cpu, slot, reason, vmread(ENC_exit_qualification));
 }
 
-static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 reason)
+/* L1 has not asked for it. */
+static NOINLINE void handle_unasked(struct cpu *cpu, u32 reason)
 {
-	read_exit_information(&slot->vmcs12);
-	if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1)) {
-		stats_reflected(&cpu->stats);
-		leave_l2(cpu, reason);
-	} else {
-		u64 cr2 = read_cr2();
+	u64 cr2 = read_cr2();
 
-		cpu->nested.entering = false;
-		handle_for_l1(cpu, reason);
-		if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
-			fault_of_l2(cpu, cr2);
-	}
+	cpu->nested.entering = false;
+	handle_for_l1(cpu, reason);
+	if (cpu->level == LEVEL_2) /* not if it came to an exit of another kind */
+		fault_of_l2(cpu, cr2);
+}
+
+static void exit_by_owner(struct cpu *cpu, struct vmcs_slot *slot, u32 full_reason)
+{
+	u32 reason = full_reason & EXIT_REASON_BASIC;
+
+	read_exit_information(&slot->vmcs12, full_reason, vmread(ENC_exit_qualification));
+	if (LIKELY(owner_of(cpu, slot, reason) == OWNER_l1))
+		reflect(cpu, reason);
+	else
+		handle_unasked(cpu, reason);
 }
 
 void nested_exit(struct cpu *cpu, u32 full_reason)
@@ -322,5 +368,5 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 	else if (UNLIKELY(reason == REASON_exception_or_nmi && cpu_count > 1) && exit_is_nmi())
 		l1_nmi_exit(cpu); /* one that vmcs12 wants is passed on like any other */
 	else if (LIKELY(reason != REASON_vmfunc) || !vmfunc_switch_eptp(cpu))
-		exit_by_owner(cpu, slot, reason);
+		exit_by_owner(cpu, slot, full_reason);
 }

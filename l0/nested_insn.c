@@ -3,6 +3,15 @@
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_direct.h"
+#include "nested_page.h"
+
+/* Of the VMCS that is current for L1: no earlier one is left in vmcs02. */
+static void set_instruction_error(struct vmcs12 *vmcs12, u32 number)
+{
+	vmcs12_learn(vmcs12, F_vm_instruction_error, number);
+	field_set_remove(&vmcs12->stale, F_vm_instruction_error);
+	field_set_add(&vmcs12->dirty, F_vm_instruction_error);
+}
 
 /* VMsucceed, VMfailInvalid, VMfailValid(number); SDM "Conventions". */
 void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
@@ -12,7 +21,7 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	if (outcome == VMX_FAIL_VALID && !cpu->nested.current)
 		outcome = VMX_FAIL_INVALID;
 	if (outcome == VMX_FAIL_VALID) {
-		vmcs12_learn(&cpu->nested.current->vmcs12, F_vm_instruction_error, number);
+		set_instruction_error(&cpu->nested.current->vmcs12, number);
 		rflags |= RFLAGS_ZF;
 	} else if (outcome == VMX_FAIL_INVALID) {
 		rflags |= RFLAGS_CF;
@@ -253,12 +262,22 @@ static inline void set_register(struct cpu *cpu, enum gpr gpr, u64 value, bool w
 		cpu->gpr[gpr] = value;
 }
 
-static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
+static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field)
+{
+	if (!slot->page) {
+		nested_fetch_field(cpu, slot, field);
+		return;
+	}
+	nested_fetch_stale(cpu, slot);
+	nested_page_publish(cpu, slot);
+}
+
+static inline void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 
 	if (UNLIKELY(field_set_has(&slot->vmcs12.stale, field)))
-		nested_fetch_stale(cpu, slot);
+		fetch_stale(cpu, slot, field);
 }
 
 /* SDM's tables of instruction information: the register forms of VMREAD and VMWRITE need nothing decoded in full. */
@@ -267,24 +286,28 @@ static void fetch_if_stale(struct cpu *cpu, enum vmcs_field field)
 #define INFO_REGISTER2(i) ((enum gpr)((i) >> 28 & 0xf))
 
 /* VMREAD and VMWRITE: what comes before their operands. */
-static bool may_access_fields(struct cpu *cpu)
+static inline bool may_access_fields(struct cpu *cpu)
 {
 	if (!may_execute(cpu))
 		return false;
 	if (UNLIKELY(!cpu->nested.current))
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
+	else if (UNLIKELY(cpu->nested.current->page))
+		nested_page_take(cpu, cpu->nested.current);
 	return cpu->nested.current != NULL;
 }
 
 /*
  * The same at once for what is the case nearly always: 64-bit code at CPL 0, and a current VMCS, so that L1 is in VMX
- * operation. CS alone tells: unless it is conforming, its DPL is the CPL. SDM "Checks on Guest Segment Registers".
+ * operation, whose fields are in no page of L1's. CS alone tells: unless it is conforming, its DPL is the CPL. SDM
+ * "Checks on Guest Segment Registers".
  */
 static inline bool is_wide_and_may_access_fields(const struct cpu *cpu)
 {
 	u64 cs = vmread(ENC_guest_cs_access_rights);
+	const struct vmcs_slot *slot = cpu->nested.current;
 
-	return (cs & (AR_L | AR_DPL | AR_CONFORMING)) == AR_L && cpu->nested.current;
+	return (cs & (AR_L | AR_DPL | AR_CONFORMING)) == AR_L && slot && !slot->page;
 }
 
 /* The memory forms; false if the access faults. */
@@ -321,13 +344,18 @@ static ALWAYS_INLINE void finish_vmread(struct cpu *cpu, u32 information, u64 va
 	succeed();
 }
 
-/* Of a field that is not at hand. */
-static COLD void vmread_rare(struct cpu *cpu, u64 encoding, bool wide)
+/* In any mode, of any field. */
+static COLD void vmread_in_full(struct cpu *cpu)
 {
 	struct nested *nested = &cpu->nested;
 	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
-	u64 value;
+	bool wide = l1_in_64bit_code();
+	u64 encoding, value;
 
+	if (!may_access_fields(cpu))
+		return;
+	encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	nested->accesses.read[vmcs_field_of_half(encoding)]++;
 	fetch_if_stale(cpu, vmcs_field_of_half(encoding));
 	if (vmcs12_vmread(&nested->current->vmcs12, &nested->caps12, encoding, &value, &number) == VMX_SUCCEED)
 		finish_vmread(cpu, information, value, wide);
@@ -335,81 +363,75 @@ static COLD void vmread_rare(struct cpu *cpu, u64 encoding, bool wide)
 		fail(cpu, number);
 }
 
-static ALWAYS_INLINE void vmread_exit(struct cpu *cpu, bool wide)
-{
-	const struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-	u32 information = (u32)vmread(ENC_vm_exit_instruction_information);
-	u64 encoding = register_value(cpu, INFO_REGISTER2(information), wide);
-	enum vmcs_field field = vmcs_field_of(encoding);
-
-	if (LIKELY(vmcs12_is_at_hand(vmcs12, &cpu->nested.caps12.fields, field)))
-		finish_vmread(cpu, information, vmcs12_get(vmcs12, field), wide);
-	else
-		vmread_rare(cpu, encoding, wide);
-}
-
-static COLD void vmread_exit_elsewhere(struct cpu *cpu)
-{
-	if (may_access_fields(cpu))
-		vmread_exit(cpu, l1_in_64bit_code());
-}
-
 void nested_vmread_exit(struct cpu *cpu)
 {
-	if (LIKELY(is_wide_and_may_access_fields(cpu)))
-		vmread_exit(cpu, true);
-	else
-		vmread_exit_elsewhere(cpu);
+	struct nested *nested = &cpu->nested;
+	struct vmcs12 *vmcs12;
+	enum vmcs_field field;
+	u32 information;
+
+	if (LIKELY(is_wide_and_may_access_fields(cpu))) {
+		vmcs12 = &nested->current->vmcs12;
+		information = (u32)vmread(ENC_vm_exit_instruction_information);
+		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
+		if (LIKELY(vmcs12_is_at_hand(vmcs12, &nested->caps12.fields, field))) {
+			nested->accesses.read[field]++;
+			finish_vmread(cpu, information, vmcs12_get(vmcs12, field), true);
+			return;
+		}
+	}
+	vmread_in_full(cpu);
 }
 
-/* Of a field that is not at hand, or from memory. */
-static COLD void vmwrite_rare(struct cpu *cpu, u64 encoding, bool wide)
+/* In any mode, of any field, from memory as well. */
+static COLD void vmwrite_in_full(struct cpu *cpu)
 {
 	struct nested *nested = &cpu->nested;
 	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
-	enum vmcs_field field = vmcs_field_of_half(encoding);
-	u64 value = register_value(cpu, INFO_REGISTER1(information), wide);
+	bool wide = l1_in_64bit_code();
+	enum vmcs_field field;
+	u64 encoding, value;
 
+	if (!may_access_fields(cpu))
+		return;
+	encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	value = register_value(cpu, INFO_REGISTER1(information), wide);
+	field = vmcs_field_of_half(encoding);
 	if (!(information & INFO_IS_REGISTER) && !read_memory_operand(cpu, &value, wide))
 		return;
-	fetch_if_stale(cpu, field);
-	if (vmcs12_vmwrite(&nested->current->vmcs12, &nested->caps12, encoding, value, &number) == VMX_SUCCEED) {
-		nested_direct_written(cpu, nested->current, field);
-		succeed();
-	} else {
+	nested->accesses.written[field]++;
+	if (encoding & VMCS_ENCODING_HIGH) /* it keeps the other half */
+		fetch_if_stale(cpu, field);
+	if (vmcs12_vmwrite(&nested->current->vmcs12, &nested->caps12, encoding, value, &number) != VMX_SUCCEED) {
 		fail(cpu, number);
+		return;
 	}
-}
-
-static ALWAYS_INLINE void vmwrite_exit(struct cpu *cpu, bool wide)
-{
-	struct vmcs12 *vmcs12 = &cpu->nested.current->vmcs12;
-	u32 information = (u32)vmread(ENC_vm_exit_instruction_information);
-	u64 encoding = register_value(cpu, INFO_REGISTER2(information), wide);
-	enum vmcs_field field = vmcs_field_of(encoding);
-
-	if (LIKELY(information & INFO_IS_REGISTER &&
-		   vmcs12_is_at_hand(vmcs12, &cpu->nested.writable12, field))) {
-		vmcs12_put(vmcs12, field, register_value(cpu, INFO_REGISTER1(information), wide));
-		nested_direct_written(cpu, cpu->nested.current, field);
-		succeed();
-	} else {
-		vmwrite_rare(cpu, encoding, wide);
-	}
-}
-
-static COLD void vmwrite_exit_elsewhere(struct cpu *cpu)
-{
-	if (may_access_fields(cpu))
-		vmwrite_exit(cpu, l1_in_64bit_code());
+	nested_direct_written(cpu, nested->current, field);
+	if (nested->current->page)
+		nested_page_write(cpu, nested->current, field);
+	succeed();
 }
 
 void nested_vmwrite_exit(struct cpu *cpu)
 {
-	if (LIKELY(is_wide_and_may_access_fields(cpu)))
-		vmwrite_exit(cpu, true);
-	else
-		vmwrite_exit_elsewhere(cpu);
+	struct nested *nested = &cpu->nested;
+	enum vmcs_field field;
+	u32 information;
+
+	if (LIKELY(is_wide_and_may_access_fields(cpu))) {
+		information = (u32)vmread(ENC_vm_exit_instruction_information);
+		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
+		if (LIKELY(information & INFO_IS_REGISTER &&
+			   vmcs12_is_at_hand(&nested->current->vmcs12, &nested->writable12, field))) {
+			nested->accesses.written[field]++;
+			vmcs12_put(&nested->current->vmcs12, field,
+				   register_value(cpu, INFO_REGISTER1(information), true));
+			nested_direct_written(cpu, nested->current, field);
+			succeed();
+			return;
+		}
+	}
+	vmwrite_in_full(cpu);
 }
 
 static void enter(struct cpu *cpu, bool launch)

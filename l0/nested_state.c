@@ -1,6 +1,7 @@
 /* The VMCSs that L1 keeps active, each in a slot with the VMCS that the CPU runs for it. */
 #include "vmcs_shadow/bitmaps.h"
 #include "cpu.h"
+#include "nested_page.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_direct.h"
@@ -86,7 +87,8 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
 	nested->writable12 = vmcs12_writable(&nested->caps12);
-	nested_direct_init(&nested->caps12.fields);
+	nested_direct_init(cpu);
+	nested_page_init(cpu);
 	nested_enter_init();
 	keep_fields_from_l2(&nested->caps12);
 	nested->features12 = ept_features_of(&nested->caps12);
@@ -113,9 +115,11 @@ static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct vmcs12_image image;
 
-	nested_direct_collect(slot);
+	nested_direct_collect(cpu, slot);
 	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
 	vmcs12_store(&slot->vmcs12, &image);
+	image.field_page = slot->page_msr;
+	image.field_page_check = ~slot->page_msr;
 	/* The header stays as L1 wrote it. */
 	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
 		 sizeof(image) - sizeof(image.header));
@@ -125,12 +129,15 @@ static void free_slot(struct vmcs_slot *slot)
 {
 	for (unsigned i = 0; i < MERGED_PAGES; i++)
 		watch_clear(&slot->watch[i]);
+	slot->page = NULL;
+	slot->page_msr = 0;
 	slot->vmptr12 = VMCS_NO_POINTER;
 }
 
 void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	slot->vmcs12.launched = false;
+	slot->page_msr = 0; /* its last use is to store what L1 has written */
 	store_image(cpu, slot);
 	free_slot(slot);
 	if (cpu->nested.current == slot)
@@ -195,8 +202,10 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
 	slot->settled = 0;
 	slot->shadow = shadow;
+	slot->direct = options.vmcs_shadowing && !shadow;
 	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
+	slot->awaited_access = 0;
 	init_input(slot);
 }
 
@@ -208,6 +217,8 @@ static COLD struct vmcs_slot *make_active(struct cpu *cpu, u64 vmptr12, bool sha
 	renew_vmcs02(slot, shadow);
 	l1_read(vmptr12, &image, sizeof(image));
 	vmcs12_load(&slot->vmcs12, &image);
+	if (image.field_page == ~image.field_page_check)
+		nested_page_restore(slot, image.field_page);
 	nested_direct_fill(cpu, slot);
 	slot->vmptr12 = vmptr12;
 	slot->region12 = l1_pointer(vmptr12, PAGE_SIZE);
@@ -243,6 +254,7 @@ void nested_vmxoff(struct cpu *cpu)
 
 	for (unsigned i = 0; i < nested->slot_count; i++)
 		if (nested->slots[i].vmptr12 != VMCS_NO_POINTER) {
+			nested->slots[i].page_msr = 0;
 			store_image(cpu, &nested->slots[i]);
 			free_slot(&nested->slots[i]);
 		}

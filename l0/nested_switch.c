@@ -8,16 +8,6 @@
 #include "print.h"
 #include "options.h"
 
-void load_vmcs02(struct vmcs_slot *slot)
-{
-	ASSERT(vmptrld(slot->vmcs02) == VMX_SUCCEED);
-}
-
-void load_vmcs01(struct cpu *cpu)
-{
-	ASSERT(vmptrld(cpu->vmcs01) == VMX_SUCCEED);
-}
-
 /* L1's TLB entries without a VPID go at every transition; SDM "Operations that Invalidate Cached Mappings". */
 static void flush_l1_if_l2_has_no_vpid(const struct vmcs_slot *slot)
 {
@@ -56,7 +46,9 @@ void vmx_abort(struct cpu *cpu, struct vmcs_slot *slot, enum vmx_abort indicator
 
 void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_l2 *left)
 {
-	nested_direct_publish(slot);
+	u32 loads = (u32)field12(slot, F_vm_exit_msr_load_count);
+
+	nested_direct_publish(cpu, slot);
 	load_vmcs01(cpu);
 	if (!host_state12_load(&slot->vmcs12, left)) {
 		vmx_abort(cpu, slot, VMX_ABORT_host_pdptes);
@@ -64,8 +56,7 @@ void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_
 	}
 	flush_l1_if_l2_has_no_vpid(slot);
 	cpu->level = LEVEL_1;
-	if (!msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address),
-			   (u32)field12(slot, F_vm_exit_msr_load_count), NULL))
+	if (UNLIKELY(loads) && !msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address), loads, NULL))
 		vmx_abort(cpu, slot, VMX_ABORT_loading_host_msrs);
 }
 
@@ -91,6 +82,14 @@ void read_fields02(struct vmcs12 *vmcs12, struct field_set fields)
 
 	while ((f = field_set_take(&fields)) != VMCS_FIELDS)
 		vmcs12_learn(vmcs12, f, vmread(vmcs_field[f].encoding));
+}
+
+void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field)
+{
+	load_vmcs02(slot);
+	vmcs12_learn(&slot->vmcs12, field, vmread(vmcs_field[field].encoding));
+	field_set_remove(&slot->vmcs12.stale, field);
+	load_vmcs01(cpu);
 }
 
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)

@@ -15,8 +15,24 @@ static inline u32 controls12(const struct vmcs_slot *slot, enum control_group gr
 	return vmcs12_controls(&slot->vmcs12, group);
 }
 
-void load_vmcs01(struct cpu *cpu);
-void load_vmcs02(struct vmcs_slot *slot);
+/* Make a VMCS of L0's own current. Its address is taken from memory; SDM "VMPTRLD" leaves it nothing to fail for. */
+static inline void load_vmcs(const u64 *physical)
+{
+	__asm__ goto("vmptrld %0; jna %l[failed]" : : "m"(*physical) : "cc", "memory" : failed);
+	return;
+failed:
+	ASSERT(!"VMPTRLD of a VMCS of L0's own");
+}
+
+static inline void load_vmcs01(const struct cpu *cpu)
+{
+	load_vmcs(&cpu->vmcs01);
+}
+
+static inline void load_vmcs02(const struct vmcs_slot *slot)
+{
+	load_vmcs(&slot->vmcs02);
+}
 
 /* Copy fields of the current vmcs02 into vmcs12. */
 void read_fields02(struct vmcs12 *vmcs12, struct field_set fields);

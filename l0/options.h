@@ -12,6 +12,7 @@ struct options {
 };
 
 enum { L1_module, L1_disk, L1_cdrom };
+enum { SHADOW_FIELDS_fixed, SHADOW_FIELDS_all, SHADOW_FIELDS_learned };
 enum { ICR_SWITCH_auto, ICR_SWITCH_intercept, ICR_SWITCH_pass };
 enum { LOG_com2, LOG_com1 };
 enum { TICK_cycle, TICK_instruction };

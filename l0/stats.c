@@ -64,14 +64,14 @@ void stats_init(struct cpu *cpu)
 	reset(s);
 }
 
-static u64 correction(void)
+u64 stats_correction(void)
 {
 	return options.tick == TICK_instruction ? TICKS_BEFORE_ENTRY + TICKS_BEHIND_EXIT : 0;
 }
 
 static u64 l0_ticks_of(const struct exit_cell *cell)
 {
-	return cell->ticks + cell->count * correction();
+	return cell->ticks + cell->count * stats_correction();
 }
 
 static void add_cell(struct exit_cell *to, const struct exit_cell *from)
@@ -103,12 +103,24 @@ static void print_caused(const struct stats *s, u32 cause)
 	}
 }
 
-static void print_l1_row(const struct stats *s, u32 reason)
+static struct exit_cell sum_of_l1(const struct stats *s, u32 reason)
 {
 	struct exit_cell sum = { 0 };
 
 	for (unsigned cause = 0; cause <= NO_CAUSE; cause++)
 		add_cell(&sum, &s->l1[cause][reason]);
+	return sum;
+}
+
+u64 stats_l1_exits(const struct stats *stats, u32 reason)
+{
+	return sum_of_l1(stats, reason).count;
+}
+
+static void print_l1_row(const struct stats *s, u32 reason)
+{
+	struct exit_cell sum = sum_of_l1(s, reason);
+
 	if (sum.count)
 		print("exits\tl1\t%s\tl0\t%lu\t%lu\t0\t0\t\n", exit_reason_name(reason), sum.count, l0_ticks_of(&sum));
 }
@@ -154,7 +166,7 @@ static void print_totals(const struct stats *s)
 {
 	struct exit_cell sum = sum_of(s->l1[0], sizeof(s->l1) / sizeof(s->l1[0][0]));
 	struct exit_cell sum2 = sum_of(s->l2[0], sizeof(s->l2) / sizeof(s->l2[0][0]));
-	u64 l2_ticks = s->l2_ticks - s->l2_spans * correction();
+	u64 l2_ticks = s->l2_ticks - s->l2_spans * stats_correction();
 
 	add_cell(&sum, &sum2);
 	add_cell(&sum, &s->start);
@@ -168,7 +180,7 @@ static void print_totals(const struct stats *s)
 static void end_cause(struct stats *s)
 {
 	if (s->caused != s->l1[NO_CAUSE] && s->previous_exit != s->cause_began)
-		s->cause_ticks[s->reason] -= correction();
+		s->cause_ticks[s->reason] -= stats_correction();
 	stats_close_cause(s, s->previous_exit);
 }
 
@@ -225,6 +237,24 @@ static void print_pools(void)
 	      ept02_evictions);
 }
 
+/* L1's accesses to fields of its VMCS that exited, on all CPUs, and what the first CPU lets it access directly. */
+static void print_fields(void)
+{
+	const struct direct_set *direct = &cpus[0]->nested.direct.set;
+
+	for (enum vmcs_field f = 0; f < VMCS_FIELDS; f++) {
+		u64 read = 0, written = 0;
+
+		for (unsigned i = 0; i < cpu_count; i++) {
+			read += cpus[i]->nested.accesses.read[f];
+			written += cpus[i]->nested.accesses.written[f];
+		}
+		if (read || written || field_set_has(&direct->read, f))
+			print("fields\t%s\t%lu\t%lu\t%s\n", vmcs_field[f].name, read, written,
+			      field_set_has(&direct->written, f) ? "rw" : field_set_has(&direct->read, f) ? "r" : "-");
+	}
+}
+
 void stats_print(void)
 {
 	struct stats *s = &cpus[0]->stats;
@@ -238,5 +268,7 @@ void stats_print(void)
 	print_rows(s);
 	print_totals(s);
 	print_pools();
+	if (options.field_stats)
+		print_fields();
 	self_check_print();
 }

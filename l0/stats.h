@@ -70,7 +70,19 @@ static inline void stats_reflected(struct stats *stats)
 	stats->cause_began = stats->previous_exit;
 }
 
-/* L0 has had nothing to do for so long, and was halted: that is nobody's time. */
+/* Has the exit at hand been handed to L1? */
+static inline bool stats_is_reflected(const struct stats *stats)
+{
+	return stats->current == &stats->l2[stats->reason][HANDLED_l1];
+}
+
+/* How many exits of L1 there were for that reason, the one at hand not counted. */
+u64 stats_l1_exits(const struct stats *stats, u32 reason);
+
+/* Ticks of L0's that the readings of the TSC around an exit do not see. */
+u64 stats_correction(void);
+
+/* Time that is nobody's, since the last exit: L0 was halted, or it wrote its trace. */
 static inline void stats_idle(struct stats *stats, u64 ticks)
 {
 	stats->began += ticks;

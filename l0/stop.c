@@ -5,6 +5,7 @@
 #include "print.h"
 #include "self_check.h"
 #include "serial.h"
+#include "trace.h"
 #include "turtles_abi.h"
 
 struct cpu *cpus[MAX_CPUS];
@@ -18,6 +19,7 @@ void l0_stop(u8 status)
 		self_check();
 	if (!stopping) {
 		stopping = true;
+		trace_end(status);
 		stats_print();
 		print("%s%s\n", TURTLES_L0_VERDICT, status == TURTLES_STATUS_SUCCESS ? "success" : "failure");
 	}

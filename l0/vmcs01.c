@@ -53,6 +53,8 @@ static u64 exit_point(enum level level)
 {
 	if (options.cpus > 1)
 		return (u64)vmx_exit_point_among;
+	if (options.trace)
+		return (u64)(level == LEVEL_1 ? vmx_exit_point_l1_traced : vmx_exit_point_l2_traced);
 	return (u64)(level == LEVEL_1 ? vmx_exit_point_l1 : vmx_exit_point_l2);
 }
 

@@ -56,6 +56,12 @@ static inline void outb(u16 port, u8 value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
+/* REP OUTSB: all of it goes to one port. */
+static inline void outs(u16 port, const void *bytes, size_t size)
+{
+	__asm__ volatile("rep outsb" : "+S"(bytes), "+c"(size) : "d"(port) : "memory");
+}
+
 #define DEFINE_CR(n) \
 	static inline u64 read_cr##n(void) \
 	{ \

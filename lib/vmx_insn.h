@@ -83,6 +83,12 @@ static inline void vmwrite_sure(u64 encoding, u64 value)
 	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "rm"(value) : "cc", "memory");
 }
 
+/* The same with the value where it is in memory. */
+static inline void vmwrite_from(u64 encoding, const u64 *value)
+{
+	__asm__ volatile("vmwrite %1, %0" : : "r"(encoding), "m"(*value) : "cc");
+}
+
 struct invalidation_descriptor {
 	u64 low;  /* INVEPT: EPTP; INVVPID: VPID in bits 15:0 */
 	u64 high; /* INVEPT: 0; INVVPID: linear address */

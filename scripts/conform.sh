@@ -11,9 +11,10 @@ differences=$root/tests/conform/differences.tsv
 
 usage() {
 	cat <<'END'
-usage: ./turtles conform [GROUP]... [--cpu MODEL]...
+usage: ./turtles conform [GROUP]... [--cpu MODEL]... [--set SWITCH=VALUE]...
   GROUP        all of them, if none is named
   --cpu MODEL  a CPU model of the emulator, or all (corei7_skylake_x)
+  --set SWITCH=VALUE  a boot switch of L0
 Runs the group's image on the bare CPU and on L0 and compares what it observed, case by case; TAP. The transcripts are
 kept in build/conform/MODEL/GROUP.bare and GROUP.l0. Exit status: 0 if all are equal, but for the differences that
 tests/conform/differences.tsv allows; 1 if not; 2 wrong usage.
@@ -50,7 +51,7 @@ add_model() {
 }
 
 parse() {
-	groups='' models=''
+	groups='' models='' for_l0=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help)
@@ -60,6 +61,11 @@ parse() {
 		--cpu)
 			[ $# -ge 2 ] || wrong "--cpu needs a value"
 			add_model "$2"
+			shift
+			;;
+		--set)
+			[ $# -ge 2 ] || wrong "--set needs a value"
+			for_l0="$for_l0 --set $2"
 			shift
 			;;
 		-*) wrong "unknown option \"$1\"" ;;
@@ -139,7 +145,8 @@ compare() {
 # judge: runs $subject on $model and tells its test point.
 judge() {
 	number=$((number + 1))
-	if ! transcript bare --bare > "$folder/end" || ! transcript l0 >> "$folder/end"; then
+	# shellcheck disable=SC2086 # words
+	if ! transcript bare --bare > "$folder/end" || ! transcript l0 $for_l0 >> "$folder/end"; then
 		printf 'not ok %d - %s on %s\n' $number "$subject" "$model"
 		cat "$folder/end"
 		failed=$((failed + 1))

@@ -12,6 +12,11 @@ experiment_table() {
 	done
 }
 
+# sources_of ID: what a point's figures depend on, beside its command and its experiment; an experiment may know better.
+sources_of() {
+	echo Makefile boot ept_merge include l0 l1 lib scripts tools vmcs_shadow
+}
+
 # run ARGUMENT...: `turtles run`, its folder the point's "run"; run_in NAME ARGUMENT...: the same, "NAME".
 run_in() {
 	run_folder=$1

@@ -9,9 +9,7 @@ experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
 . "$root/scripts/exp-lib.sh"
 
 POLL_SECONDS=0.2
-TELL_SECONDS=10
-# What a point's figures depend on, beside its command and its experiment.
-SOURCES="Makefile boot ept_merge include l0 l1 lib scripts tools vmcs_shadow"
+TELL_SECONDS=30
 
 usage() {
 	cat <<'END'
@@ -69,6 +67,8 @@ load() {
 	configuration='' tables=''
 	# shellcheck source=/dev/null # known when it runs
 	. "$experiments/$name/experiment.sh"
+	# shellcheck source=/dev/null # the same
+	[ ! -e "$experiments/$name/tables.sh" ] || . "$experiments/$name/tables.sh"
 }
 
 # list_points: the script's lines, checked: "ID COMMAND".
@@ -83,32 +83,42 @@ list_points() {
 	[ ! -s "$state/complaint" ] || die "$STATUS_FAILURE" "the points of $name: $(head -n 1 "$state/complaint")"
 }
 
+# source_sum ID: of what the point's figures depend on, beside its command.
 source_sum() {
 	(
 		cd "$root"
-		# shellcheck disable=SC2086 # words
-		find $SOURCES -type f -exec cksum {} + | sort | cksum
+		# shellcheck disable=SC2046 # words
+		find $(sources_of "$1") -type f -exec cksum {} + | sort | cksum
 		cksum < "$experiments/$name/experiment.sh"
 	) | paste -s -d ' ' -
 }
 
-# is_finished ID: sets nothing; true if the point need not run.
+# point_key ID COMMAND
+point_key() {
+	source_sum "$1"
+	printf '%s\n' "$2"
+}
+
+# is_finished ID COMMAND: true if the point need not run.
 is_finished() {
 	[ -e "$points/$1/key" ] || return 1
-	[ -n "$keep" ] || printf '%s\n%s\n' "$sources" "$2" | cmp -s - "$points/$1/key"
+	[ -n "$keep" ] || point_key "$1" "$2" | cmp -s - "$points/$1/key"
 }
 
 # queue_points: what is still to be run, to $state/queue.
 queue_points() {
 	while read -r id command; do
-		is_finished "$id" "$command" || printf '%s %s\n' "$id" "$command"
+		is_finished "$id" "$command" && continue
+		rm -f "$points/$id/key"
+		printf '%s %s\n' "$id" "$command"
 	done < "$state/points.txt" > "$state/queue"
 }
 
-# start_point ID: in a session of its own, so that all it has started can be ended.
+# start_point ID COMMAND: in a session of its own, so that all it has started can be ended.
 start_point() {
 	rm -rf "${points:?}/$1"
 	mkdir -p "$points/$1"
+	point_key "$1" "$2" > "$points/$1/key.new"
 	date +%s > "$points/$1/started"
 	TURTLES_QUICK=$quick TURTLES_POINTS=$points setsid "$0" --point "$name" "$1" \
 		> "$points/$1/log" 2>&1 < /dev/null &
@@ -143,11 +153,7 @@ end_point() {
 		failed="$failed $2"
 		return
 	fi
-	awk -v id="$2" '$1 == id { sub(/^[^ \t]+[ \t]+/, ""); print }' "$state/points.txt" > "$points/$2/command"
-	{
-		printf '%s\n' "$sources"
-		cat "$points/$2/command"
-	} > "$points/$2/key"
+	mv "$points/$2/key.new" "$points/$2/key"
 	printf '%s %s\n' "$2" "$(($(date +%s) - started))" >> "$state/times"
 }
 
@@ -221,8 +227,8 @@ run_points() {
 	exec 3< "$state/queue"
 	while :; do
 		reap
-		while [ $busy -lt "$jobs" ] && read -r id _ <&3; do
-			start_point "$id"
+		while [ $busy -lt "$jobs" ] && read -r id command <&3; do
+			start_point "$id" "$command"
 		done
 		[ $busy -gt 0 ] || break
 		tell
@@ -303,7 +309,6 @@ run_experiment() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
 	list_points
-	sources=$(source_sum)
 	queue_points
 	run_points
 	tell_failures

@@ -49,6 +49,7 @@ linux_l2_line() {
 		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
 			"$(linux_l3_modules)" "$(linux_tick)"
 		;;
+	bench) printf -- '--vmx bench.elf%s\n' "${l2_append:+ $l2_append}" ;;
 	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
 	esac
 }
@@ -64,6 +65,7 @@ linux_l2_files() {
 			printf '%s\n' "$BUILD/guests/$l3_name.bin"
 		done
 		;;
+	bench) printf '%s\n' "$BUILD/bench.elf" ;;
 	*) printf '%s\n' "$BUILD/guests/$1.elf" ;;
 	esac
 }

@@ -15,6 +15,7 @@ columns() {
 echo "L1 (--l1)"
 columns 26 <<END
 minivisor${tab}our own small hypervisor, which runs the payloads below
+bench${tab}prices its own operations and each exit of its L2, see l1/bench/main.c
 linux${tab}Debian's Linux with KVM, which runs the payloads below, minivisor, turtles and Linux as L2
 linux-workload${tab}what is the L2 linux of that, as L1
 xen${tab}Debian's Xen with its dom0 and a PVH domain, see docs/l1.md

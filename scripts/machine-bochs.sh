@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
 # The machine kind "bochs": Debian's emulator with a VMX CPU. Sourced; see run.sh for what it is given:
-# $out $work $cpu $cpus $memory $timeout $bare. It leaves console.txt, l0.txt and machine.log in $out.
+# $out $work $cpu $cpus $memory $timeout $bare $trace. It leaves console.txt, l0.txt and machine.log in $out.
 
 # shellcheck source=scripts/boot-image.sh
 . "$root/scripts/boot-image.sh"
@@ -11,6 +11,8 @@ BOCHS_SHARE=${BOCHS_SHARE:-/usr/share/bochs}
 BOCHS_MEMORY_MAX=2048
 # Wall time scales with the device clock alone: fast enough, and no output is lost.
 BOCHS_IPS=${BOCHS_IPS:-4000000}
+# The most windows of steps in a run; what is left of them at the end is not looked at.
+BOCHS_WINDOWS=100
 # From a break by the clock to a killing, in seconds: the debugger has to tell where the CPUs stand.
 BOCHS_GRACE=5
 # Bytes of a disk's cylinder: 16 heads, 63 sectors.
@@ -135,11 +137,27 @@ sound: waveoutdrv=dummy
 speaker: enabled=0
 END
 	[ -n "$bare" ] || printf 'com2: enabled=1, mode=file, dev="%s"\n' "$out/l0.txt"
+	[ -z "${TURTLES_STEPS-}" ] || echo 'magic_break: enabled=1'
+	[ -z "$trace" ] || echo 'port_e9_hack: enabled=1'
+}
+
+# bochs_step_commands: with $TURTLES_STEPS=N, N steps are traced behind each XCHG BX, BX that begins a window of them.
+bochs_step_commands() {
+	[ -n "${TURTLES_STEPS-}" ] || return 0
+	awk -v windows=$BOCHS_WINDOWS -v steps="$TURTLES_STEPS" '
+	BEGIN {
+		while (windows--) {
+			print "c\ntrace on"
+			for (i = 0; i < steps; i++) print "c"
+			print "trace off"
+		}
+	}'
 }
 
 # What the debugger is to do: trace TURTLES_TRACE ("TICK INSTRUCTIONS") if it is given, and when the clock ends the run
 # tell of each CPU whether it is in a VM.
 bochs_commands() {
+	bochs_step_commands
 	[ -z "${TURTLES_TRACE-}" ] ||
 		printf 'sba %s\nc\ntrace on\ns %s\ntrace off\n' "${TURTLES_TRACE% *}" "${TURTLES_TRACE#* }"
 	echo c
@@ -171,13 +189,18 @@ close_log() {
 	witness=
 }
 
-# What the debugger prints goes to a file; what it traces, if it is to, to one of its own.
+# What the debugger prints goes to a file; what it traces, if it is to, to one of its own, as a trace or as counts of steps.
 open_trace() {
 	debugger_output=$work/debugger.txt
-	[ -n "${TURTLES_TRACE-}" ] || return 0
+	[ -n "${TURTLES_TRACE-}${TURTLES_STEPS-}" ] || return 0
 	debugger_output=$work/debugger
 	mkfifo "$debugger_output"
-	awk -v rest="$work/debugger.txt" -f "$root/scripts/trace.awk" < "$debugger_output" > "$out/trace.tsv" &
+	if [ -n "${TURTLES_STEPS-}" ]; then
+		awk -v steps="$TURTLES_STEPS" -v rest="$work/debugger.txt" -f "$root/scripts/steps.awk" \
+			< "$debugger_output" > "$out/steps.tsv" &
+	else
+		awk -v rest="$work/debugger.txt" -f "$root/scripts/trace.awk" < "$debugger_output" > "$out/trace.tsv" &
+	fi
 	tracer=$!
 }
 
@@ -185,6 +208,15 @@ close_trace() {
 	[ -n "${tracer-}" ] || return 0
 	wait "$tracer" || die "$STATUS_FAILURE" "the trace could not be kept"
 	tracer=
+}
+
+# A trace of L0's comes out by standard output too, among what the emulator prints there.
+keep_trace() {
+	if [ -n "$trace" ]; then
+		mv "$work/debugger.txt" "$work/output"
+		"$BUILD/trace" cut "$work/output" "$out/trace.bin" > "$work/debugger.txt"
+	fi
+	cat "$work/errors.txt" >> "$work/debugger.txt"
 }
 
 # Runs the machine to its end; its console goes to standard output as it comes. Sets $machine_status.
@@ -200,7 +232,7 @@ machine_run() {
 	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
 	exec 3> "$work/console"
 	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
-		< /dev/null > "$debugger_output" 2>&1 3>&- 4>&- &
+		< /dev/null > "$debugger_output" 2> "$work/errors.txt" 3>&- 4>&- &
 	emulator=$!
 	machine_status=0
 	wait $emulator || machine_status=$?
@@ -209,6 +241,7 @@ machine_run() {
 	wait $reader || :
 	reader=
 	close_trace
+	keep_trace
 	close_log
 }
 

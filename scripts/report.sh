@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, the script that sources this
-# What a run leaves behind: run.tsv, exits.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
+# What a run leaves behind: run.tsv, exits.tsv, fields.tsv, summary.txt. Sourced by run.sh, after the machine has ended.
 
 l0_fact() {
 	awk -F '\t' -v key="$1" '$1 == "run" && $2 == key { value = $3 } END { print value }' "$out/l0.txt"
@@ -55,6 +55,16 @@ write_exits() {
 	} > "$out/exits.tsv"
 }
 
+# With the switch field_stats.
+write_fields() {
+	rm -f "$out/fields.tsv"
+	grep -q "^fields$tab" "$out/l0.txt" || return 0
+	{
+		printf 'field\tvmreads\tvmwrites\tdirect\n'
+		tr -d '\r' < "$out/l0.txt" | sed -n "s/^fields$tab//p"
+	} > "$out/fields.tsv"
+}
+
 # exits_table UNIT: its short name.
 exits_table() {
 	awk -F '\t' -v unit="$1" '
@@ -103,6 +113,8 @@ write_summary() {
 			echo "The owner handled the exit; L0's and L1's $machine_unit are all until the level that exited ran again."
 			printf 'Of them the counting itself took %s %s per exit.\n' \
 				"$(l0_fact accounting_ticks_per_exit)" "$machine_unit"
+			[ -z "$trace" ] || printf 'The trace took %s %s, which are not in the table.\n' \
+				"$(l0_fact trace_ticks)" "$machine_unit"
 			[ "$cpus" -eq 1 ] || [ "$machine_unit" != instructions ] ||
 				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
@@ -166,7 +178,7 @@ say_timeout() {
 
 # What L0 said on its log when it stopped, in one line: its own words, not its tables.
 l0_complaint() {
-	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^run$tab" -e '^turtles-l0-verdict' |
+	tr -d '\r' < "$out/l0.txt" | grep -v -e "^exits$tab" -e "^fields$tab" -e "^run$tab" -e '^turtles-l0-verdict' |
 		grep -e '^L0[: ]' -e '^L1 ' | head -n 1
 }
 
@@ -188,6 +200,7 @@ report() {
 	commit=$("$root/scripts/version.sh")
 	version=$(machine_version)
 	write_exits
+	write_fields
 	write_run
 	write_summary
 	echo

@@ -18,20 +18,22 @@ usage: ./turtles run [OPTION]...
   --cpu MODEL         its CPU model (bochs: corei7_skylake_x; qemu and libvirt: host)
   --cpus N            how many CPUs (1)
   --memory MB         its memory (64; with Linux or Xen 1024)
-  --l1 NAME|FILE      minivisor, linux (Debian's, with KVM), xen (Debian's), bios (what that boots), or any multiboot 1
-                      image or bzImage (minivisor)
+  --l1 NAME|FILE      minivisor, bench (what operations and exits cost), linux (Debian's, with KVM), xen (Debian's), bios
+                      (what that boots), or any multiboot 1 image or bzImage (minivisor)
   --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
   --cdrom FILE        the same with a CD image
-  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor and turtles; on xen
-                      one of domain and linux (domain)
+  --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor, turtles and bench; on
+                      xen one of domain and linux (domain)
   --vmm VMM           with --l1 linux: what starts the L2s on KVM, kvmrun, qemu or libvirt (kvmrun)
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
+  --l2-append STRING  words for the command line of the bench as L2 of linux
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
+  --trace             record every transition into trace.bin, for ./turtles trace
   --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1200)
   --out DIR           the run's folder (a new one under build/runs)
 `./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
@@ -75,6 +77,7 @@ check_switch() {
 add_switch() {
 	case $1 in
 	l1=*) wrong "--set $1: where L1 comes from is what --l1 tells" ;;
+	trace=*) wrong "--set $1: that is what --trace is for" ;;
 	esac
 	check_switch "$1"
 	switches="$switches${switches:+ }$1"
@@ -82,17 +85,18 @@ add_switch() {
 
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' accel='' connect='' serial='' perf='' vmm=''
+	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
 		--perf) perf=yes ;;
+		--trace) trace=yes ;;
 		-h | --help)
 			usage
 			exit 0
 			;;
 		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
+			--l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
@@ -122,6 +126,7 @@ parse_value() {
 	--count) count=$2 ;;
 	--module) modules="$modules$2$newline" ;;
 	--append) append="$append${append:+ }$2" ;;
+	--l2-append) l2_append="$l2_append${l2_append:+ }$2" ;;
 	--set) add_switch "$2" ;;
 	--timeout) timeout=$2 ;;
 	--out) out=$2 ;;
@@ -158,7 +163,7 @@ check_l2() {
 		;;
 	linux)
 		l2=${l2:-cpuid}
-		known_l2 --l2 "$l2" linux minivisor turtles
+		known_l2 --l2 "$l2" linux minivisor turtles bench
 		l3=${l3:-cpuid}
 		known_l2 --l3 "$l3"
 		;;
@@ -180,6 +185,13 @@ check_device() {
 	bios) bios_check ;;
 	xen) xen_check ;;
 	esac
+}
+
+check_trace() {
+	[ -n "$trace" ] || return 0
+	[ -z "$bare" ] || wrong "--trace is of what L0 sees, and with --bare there is no L0"
+	[ "$machine" = bochs ] || wrong "--trace is for --machine bochs, whose port 0xe9 takes it"
+	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
 }
 
 # What depends on the L1 and was not given.
@@ -207,10 +219,11 @@ check() {
 	number_of_at_least --count "$count" 1
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
+	check_trace
 	check_device
 	check_l2
 	case $l1 in
-	minivisor | linux | linux-workload | bios | xen) ;;
+	minivisor | bench | linux | linux-workload | bios | xen) ;;
 	*) check_file --l1 "$l1" ;;
 	esac
 	printf '%s' "$modules" | while IFS= read -r module; do
@@ -254,6 +267,7 @@ fetch_linux() {
 build() {
 	set -- "$BUILD/mkrom" "$BUILD/rom.bin" "$BUILD/mkdisk" "$BUILD/disk.bin"
 	[ -n "$bare" ] || set -- "$@" "$BUILD/turtles.elf"
+	[ -z "$trace" ] || set -- "$@" "$BUILD/trace"
 	case $l1 in
 	minivisor)
 		set -- "$@" "$BUILD/minivisor.elf"
@@ -261,6 +275,7 @@ build() {
 			set -- "$@" "$BUILD/guests/$name.bin"
 		done
 		;;
+	bench) set -- "$@" "$BUILD/bench.elf" ;;
 	xen) set -- "$@" "$l1_file" ;;
 	linux | linux-workload)
 		fetch_linux || exit "$STATUS_FAILURE"
@@ -282,8 +297,7 @@ make_folder() {
 	fi
 	mkdir -p "$out" || die "$STATUS_USAGE" "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
-	for file in console.txt l0.txt summary.txt exits.tsv run.tsv machine.log witness.tsv turtles.iso domain.xml \
-		perf.data perf.txt trace.tsv; do
+	for file in $RUN_FILES; do
 		rm -f "$out/$file"
 	done
 	: > "$out/l0.txt"
@@ -308,6 +322,12 @@ l1_minivisor() {
 	done
 }
 
+l1_bench() {
+	l1_file=$BUILD/bench.elf
+	l1_line=bench
+	own_modules=''
+}
+
 l1_file() {
 	l1_file=$l1
 	l1_line=${l1##*/}
@@ -328,7 +348,7 @@ module_lines() {
 # L0's first module, or comes from the device.
 boot() {
 	l0_file=${TURTLES_L0:-$BUILD/turtles.elf}
-	l0_line="turtles $machine_options${switches:+ $switches}"
+	l0_line="turtles $machine_options${trace:+ trace=on}${switches:+ $switches}"
 	if [ -n "$device" ]; then
 		boot_device
 	else
@@ -348,6 +368,7 @@ boot_device() {
 boot_images() {
 	case $l1 in
 	minivisor) l1_minivisor ;;
+	bench) l1_bench ;;
 	linux | linux-workload) l1_linux ;;
 	*) l1_file ;;
 	esac

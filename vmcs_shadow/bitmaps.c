@@ -57,7 +57,8 @@ void msr_bitmap_pass(u64 *bitmap, u32 msr, bool write)
 		clear_bit(bitmap, bit);
 }
 
-bool io_bitmap_traps(const u64 *bitmap_a, const u64 *bitmap_b, u16 port, unsigned size)
+/* By its own bit each, where an access is not within one word of the bitmaps. */
+static bool any_port_traps(const u64 *bitmap_a, const u64 *bitmap_b, u16 port, unsigned size)
 {
 	for (u32 p = port; p < port + size; p++) {
 		if (p > UINT16_MAX)
@@ -66,6 +67,16 @@ bool io_bitmap_traps(const u64 *bitmap_a, const u64 *bitmap_b, u16 port, unsigne
 			return true;
 	}
 	return false;
+}
+
+bool io_bitmap_traps(const u64 *bitmap_a, const u64 *bitmap_b, u16 port, unsigned size)
+{
+	const u64 *bitmap = port < IO_BITMAP_PORTS ? bitmap_a : bitmap_b;
+	unsigned word = port % IO_BITMAP_PORTS / 64, bit = port % 64;
+
+	if (UNLIKELY(bit + size > 64))
+		return any_port_traps(bitmap_a, bitmap_b, port, size);
+	return bitmap[word] >> bit & (BIT(size) - 1);
 }
 
 void io_bitmap_trap(u64 *bitmap_a, u64 *bitmap_b, u16 port)

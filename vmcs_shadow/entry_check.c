@@ -256,6 +256,14 @@ static bool check_entry_controls(struct check *c)
 	       check_msr_list(c, F_vm_entry_msr_load_count, F_vm_entry_msr_load_address);
 }
 
+struct entry_verdict entry_check_event(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
+{
+	struct check c = { .vmcs12 = vmcs12, .caps12 = caps12 };
+	bool passed = check_injection(&c);
+
+	return verdict(&c, passed, ENTRY_vmfail, VMERR_entry_invalid_control_fields);
+}
+
 struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
 {
 	struct check c = { .vmcs12 = vmcs12, .caps12 = caps12 };
@@ -263,6 +271,9 @@ struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const str
 
 	return verdict(&c, passed, ENTRY_vmfail, VMERR_entry_invalid_control_fields);
 }
+
+const union field_bits entry_check_event_fields = FIELD_SET_OF(
+	.vm_entry_interruption_information = 1, .vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1);
 
 const union field_bits entry_check_controls_fields = FIELD_SET_OF(
 	.pin_based_controls = 1, .primary_processor_based_controls = 1,

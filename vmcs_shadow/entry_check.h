@@ -28,6 +28,11 @@ struct entry_context {
  * are not made: that the TPR threshold is not above the virtual TPR, and what MSR lists hold.
  */
 struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+/*
+ * Of these the rules on an event to inject, SDM "VM-Entry Control Fields": all that there is to check again where only
+ * entry_check_event_fields have changed.
+ */
+struct entry_verdict entry_check_event(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
 
 /*
  * SDM "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment and Descriptor-Table
@@ -55,6 +60,7 @@ struct entry_verdict entry_check_link(const struct vmcs12 *vmcs12, const struct 
  * capabilities and context, the check that was passed before is passed again.
  */
 extern const union field_bits entry_check_controls_fields;
+extern const union field_bits entry_check_event_fields;
 extern const union field_bits entry_check_host_fields;
 extern const union field_bits entry_check_guest_fields;
 

@@ -109,8 +109,8 @@ static bool cr_access_is_l1s(const struct exit_case *exit)
 static bool io_is_l1s(const struct exit_case *exit)
 {
 	u64 qualification = exit->event->qualification;
-	u16 port = (u16)((qualification & IO_ACCESS_PORT) >> IO_ACCESS_PORT_SHIFT);
-	unsigned size = (unsigned)(qualification & IO_ACCESS_SIZE_LESS_1) + 1;
+	u16 port = IO_ACCESS_PORT_OF(qualification);
+	unsigned size = IO_ACCESS_SIZE_OF(qualification);
 	const struct owner_bitmaps *bitmaps = exit->bitmaps;
 
 	if (!asks(exit, CONTROLS_proc, PROC_use_io_bitmaps))
@@ -152,15 +152,6 @@ static bool field_access_is_l1s(const struct exit_case *exit)
 	       vmcs_bitmap_traps(bitmap, exit->event->operand);
 }
 
-enum rule_kind { RULE_unexpected, RULE_l0, RULE_l1, RULE_control, RULE_function };
-
-struct rule {
-	u8 kind;
-	u8 group;
-	u32 control; /* L1's if vmcs12 sets it */
-	bool (*is_l1s)(const struct exit_case *exit);
-};
-
 #define UNEXPECTED { .kind = RULE_unexpected }
 #define ALWAYS_L0 { .kind = RULE_l0 }
 #define ALWAYS_L1 { .kind = RULE_l1 }
@@ -173,7 +164,7 @@ struct rule {
  * SDM "Instructions That Cause VM Exits" and "Other Causes of VM Exits". Unexpected are exits of SMM's
  * dual-monitor treatment and of controls that neither L1 nor L0 has.
  */
-static const struct rule rules[EXIT_REASONS] = {
+const struct exit_rule exit_rules[EXIT_REASONS] = {
 	[REASON_exception_or_nmi] = BY(exception_is_l1s),
 	[REASON_external_interrupt] = BY_PIN(external_interrupt_exiting),
 	[REASON_triple_fault] = ALWAYS_L1,
@@ -257,23 +248,9 @@ enum exit_owner exit_owner(const struct vmcs12 *vmcs12, const struct exit_event 
 {
 	const struct exit_case exit = { vmcs12, event, bitmaps };
 	u32 reason = event->reason & EXIT_REASON_BASIC;
-	bool is_l1s;
+	enum exit_owner owner = exit_owner_by_reason(vmcs12, reason);
 
-	if (reason >= EXIT_REASONS)
-		return OWNER_unexpected;
-	switch ((enum rule_kind)rules[reason].kind) {
-	case RULE_l0:
-		return OWNER_l0;
-	case RULE_l1:
-		return OWNER_l1;
-	case RULE_control:
-		is_l1s = asks(&exit, (enum control_group)rules[reason].group, rules[reason].control);
-		break;
-	case RULE_function:
-		is_l1s = rules[reason].is_l1s(&exit);
-		break;
-	default:
-		return OWNER_unexpected;
-	}
-	return is_l1s ? OWNER_l1 : OWNER_l0;
+	if (owner != OWNER_by_event)
+		return owner;
+	return exit_rules[reason].is_l1s(&exit) ? OWNER_l1 : OWNER_l0;
 }

@@ -85,6 +85,7 @@ struct vmcs12_image {
 	struct vmcs_region_header header;
 	u64 launched;
 	u64 value[VMCS_FIELDS];
+	u64 field_page, field_page_check; /* l0/nested_page.c: its MSR, and the complement, as this is L1's memory */
 };
 _Static_assert(sizeof(struct vmcs12_image) <= 4096, "a VMCS region is one page");
 

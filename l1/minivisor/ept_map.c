@@ -2,8 +2,8 @@
 #include "boot.h"
 #include "ept.h"
 #include "fail.h"
+#include "fields.h"
 #include "insn.h"
-#include "vmx_insn.h"
 #include "vmx_root.h"
 
 #define LEAF_FLAGS (EPT_RWX | MEMORY_WB << EPT_MEMORY_TYPE_SHIFT)
@@ -46,12 +46,16 @@ static u64 *entry_for(u64 *table, u64 address, unsigned level)
 	return &table[entry_index(address, level)];
 }
 
+void ept_map_to(u64 *root, u64 address, u64 physical, unsigned level)
+{
+	*entry_for(root, address, level) = physical | LEAF_FLAGS | (level > 1 ? EPT_LARGE : 0);
+}
+
 static void map(struct guest *guest, u64 address, unsigned level)
 {
 	u64 page = ALIGN_DOWN(address, EPT_LEVEL_SIZE(level));
 
-	*entry_for(guest->ept_root, page, level) =
-		((uintptr_t)guest->memory + page) | LEAF_FLAGS | (level > 1 ? EPT_LARGE : 0);
+	ept_map_to(guest->ept_root, page, (uintptr_t)guest->memory + page, level);
 }
 
 bool ept_map_page(struct guest *guest, u64 address)

@@ -16,4 +16,7 @@ u64 ept_pointer(const struct guest *guest);
 /* Map the 4 KiB page around a guest-physical address; false if the guest has no memory there. */
 bool ept_map_page(struct guest *guest, u64 address);
 
+/* Map a page of that level (1 is 4 KiB, 2 is 2 MiB) in the tables below root; memory for tables is taken as needed. */
+void ept_map_to(u64 *root, u64 address, u64 physical, unsigned level);
+
 #endif

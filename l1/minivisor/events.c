@@ -1,54 +1,55 @@
 #include "events.h"
-#include "vmx_insn.h"
+#include "fields.h"
 #include "x86.h"
 
 static void inject(u64 vector, enum interruption_type type, u64 flags)
 {
-	vmwrite(ENC_vm_entry_interruption_information, INTR_VALID | flags | type << INTR_TYPE_SHIFT | vector);
+	vmcs_write(vm_entry_interruption_information, INTR_VALID | flags | type << INTR_TYPE_SHIFT | vector);
 }
 
 void inject_fault(enum x86_vector vector, u32 error_code)
 {
-	vmwrite(ENC_vm_entry_exception_error_code, error_code);
+	vmcs_write(vm_entry_exception_error_code, error_code);
 	inject(vector, INTR_hardware_exception, INTR_ERROR_CODE);
 }
 
 /* Enter with an event as an exit described it; the formats differ in one bit, reserved at entry. */
-static void inject_as_described(u64 information, enum vmcs_encoding error_code_field)
+static void inject_as_described(u64 information, enum field_place error_code, enum vmcs_encoding encoding)
 {
 	u64 type = (information & INTR_TYPE) >> INTR_TYPE_SHIFT;
 
 	if (information & INTR_ERROR_CODE)
-		vmwrite(ENC_vm_entry_exception_error_code, vmread(error_code_field));
+		vmcs_write(vm_entry_exception_error_code, field_read(error_code, encoding));
 	/* What an instruction raises on purpose returns behind it, so the CPU must know its length. */
 	if (type == INTR_software_interrupt || type == INTR_privileged_software_exception ||
 	    type == INTR_software_exception)
-		vmwrite(ENC_vm_entry_instruction_length, vmread(ENC_vm_exit_instruction_length));
-	vmwrite(ENC_vm_entry_interruption_information, information & ~INTR_NMI_UNBLOCKING);
+		vmcs_write(vm_entry_instruction_length, vmcs_read(vm_exit_instruction_length));
+	vmcs_write(vm_entry_interruption_information, information & ~INTR_NMI_UNBLOCKING);
 }
 
 void reflect_exception(u64 interruption_information)
 {
-	inject_as_described(interruption_information, ENC_vm_exit_interruption_error_code);
+	inject_as_described(interruption_information, PLACE_vm_exit_interruption_error_code,
+			    ENC_vm_exit_interruption_error_code);
 }
 
 bool event_was_under_way(void)
 {
-	return vmread(ENC_idt_vectoring_information) & INTR_VALID;
+	return vmcs_read(idt_vectoring_information) & INTR_VALID;
 }
 
 void redeliver_event(void)
 {
-	u64 information = vmread(ENC_idt_vectoring_information);
+	u64 information = vmcs_read(idt_vectoring_information);
 
 	if (information & INTR_VALID)
-		inject_as_described(information, ENC_idt_vectoring_error_code);
+		inject_as_described(information, PLACE_idt_vectoring_error_code, ENC_idt_vectoring_error_code);
 }
 
 static bool can_interrupt(void)
 {
-	return vmread(ENC_guest_rflags) & RFLAGS_IF &&
-	       !(vmread(ENC_guest_interruptibility_state) & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss));
+	return vmcs_read(guest_rflags) & RFLAGS_IF &&
+	       !(vmcs_read(guest_interruptibility_state) & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss));
 }
 
 /* Injection wakes a guest from its HLT as well. */
@@ -61,9 +62,9 @@ static void deliver(struct guest *guest)
 
 static void set_interrupt_window_exiting(bool on)
 {
-	u64 controls = vmread(ENC_primary_processor_based_controls) & ~PROC_interrupt_window_exiting;
+	u64 controls = vmcs_read(primary_processor_based_controls) & ~PROC_interrupt_window_exiting;
 
-	vmwrite(ENC_primary_processor_based_controls, controls | (on ? PROC_interrupt_window_exiting : 0));
+	vmcs_write(primary_processor_based_controls, controls | (on ? PROC_interrupt_window_exiting : 0));
 }
 
 void interrupt_guest(struct guest *guest)

@@ -4,11 +4,11 @@
 #include "devices.h"
 #include "ept_map.h"
 #include "events.h"
+#include "fields.h"
 #include "insn.h"
 #include "print.h"
 #include "shadow_paging.h"
 #include "timer.h"
-#include "vmx_insn.h"
 
 #define EXITS_LINE_SIZE 512
 
@@ -21,7 +21,7 @@ static const char *const reason_names[EXIT_REASONS] = {
 /* Go on behind the instruction that exited. */
 static void skip_instruction(void)
 {
-	vmwrite(ENC_guest_rip, vmread(ENC_guest_rip) + vmread(ENC_vm_exit_instruction_length));
+	vmcs_write(guest_rip, vmcs_read(guest_rip) + vmcs_read(vm_exit_instruction_length));
 }
 
 static void handle_cpuid(struct guest *guest)
@@ -52,7 +52,7 @@ static void put_in_rax(u64 *rax, u32 value, unsigned bytes)
 
 static void handle_io(struct guest *guest)
 {
-	u64 qualification = vmread(ENC_exit_qualification);
+	u64 qualification = vmcs_read(exit_qualification);
 	u64 *rax = &guest->registers.gpr[RAX];
 	u16 port = (u16)(qualification >> IO_PORT_SHIFT);
 	unsigned bytes = (qualification & IO_SIZE) + 1;
@@ -77,7 +77,7 @@ static void handle_rdmsr(struct guest *guest)
 		inject_fault(VECTOR_GP, 0);
 		return;
 	}
-	value = vmread(ENC_guest_ia32_sysenter_cs);
+	value = vmcs_read(guest_ia32_sysenter_cs);
 	gpr[RAX] = (u32)value;
 	gpr[RDX] = value >> 32;
 	skip_instruction();
@@ -91,7 +91,7 @@ static void handle_wrmsr(struct guest *guest)
 		inject_fault(VECTOR_GP, 0);
 		return;
 	}
-	vmwrite(ENC_guest_ia32_sysenter_cs, (u32)gpr[RAX]);
+	vmcs_write(guest_ia32_sysenter_cs, (u32)gpr[RAX]);
 	skip_instruction();
 }
 
@@ -117,11 +117,11 @@ static void handle_vmcall(struct guest *guest)
 /* The page may have been needed to deliver an event, which then is still to be delivered. */
 static void handle_ept_violation(struct guest *guest)
 {
-	u64 address = vmread(ENC_guest_physical_address);
+	u64 address = vmcs_read(guest_physical_address);
 
 	if (!ept_map_page(guest, address)) {
 		guest_fail(guest, "access to guest-physical %lx, where it has no memory (rip %lx)", address,
-			   vmread(ENC_guest_rip));
+			   vmcs_read(guest_rip));
 		return;
 	}
 	redeliver_event();
@@ -130,12 +130,12 @@ static void handle_ept_violation(struct guest *guest)
 /* What L1 wanted to see only to count it goes back to L2. */
 static void handle_exception(struct guest *guest)
 {
-	u64 information = vmread(ENC_vm_exit_interruption_information);
+	u64 information = vmcs_read(vm_exit_interruption_information);
 	u64 vector = information & INTR_VECTOR;
 
 	if (!settings.ept && vector == VECTOR_PF) {
-		shadow_page_fault(guest, vmread(ENC_exit_qualification),
-				  (u32)vmread(ENC_vm_exit_interruption_error_code));
+		shadow_page_fault(guest, vmcs_read(exit_qualification),
+				  (u32)vmcs_read(vm_exit_interruption_error_code));
 		return;
 	}
 	if (event_was_under_way()) {
@@ -147,7 +147,7 @@ static void handle_exception(struct guest *guest)
 
 static void handle_external_interrupt(struct guest *guest)
 {
-	u64 vector = vmread(ENC_vm_exit_interruption_information) & INTR_VECTOR;
+	u64 vector = vmcs_read(vm_exit_interruption_information) & INTR_VECTOR;
 
 	if (vector == VECTOR_SPURIOUS)
 		return;
@@ -166,7 +166,7 @@ static void handle_hlt(struct guest *guest)
 {
 	skip_instruction();
 	/* HLT was the instruction that STI protects: the protection is over. */
-	vmwrite(ENC_guest_interruptibility_state, 0);
+	vmcs_write(guest_interruptibility_state, 0);
 	if (guest->timer_pending)
 		return;
 	if (!guest->timer_armed) {
@@ -179,7 +179,7 @@ static void handle_hlt(struct guest *guest)
 
 static void handle_invlpg(struct guest *guest)
 {
-	shadow_invlpg(guest, vmread(ENC_exit_qualification));
+	shadow_invlpg(guest, vmcs_read(exit_qualification));
 	skip_instruction();
 }
 
@@ -192,27 +192,27 @@ enum cr_access { CR_ACCESS_to, CR_ACCESS_from };
 
 static u64 read_gpr(const struct guest *guest, unsigned gpr)
 {
-	return gpr == RSP ? vmread(ENC_guest_rsp) : guest->registers.gpr[gpr];
+	return gpr == RSP ? vmcs_read(guest_rsp) : guest->registers.gpr[gpr];
 }
 
 static void write_gpr(struct guest *guest, unsigned gpr, u64 value)
 {
 	if (gpr == RSP)
-		vmwrite(ENC_guest_rsp, value);
+		vmcs_write(guest_rsp, value);
 	else
 		guest->registers.gpr[gpr] = value;
 }
 
 static void handle_control_register_access(struct guest *guest)
 {
-	u64 qualification = vmread(ENC_exit_qualification);
+	u64 qualification = vmcs_read(exit_qualification);
 	u64 number = qualification & CR_NUMBER;
 	u64 access = (qualification & CR_ACCESS) >> CR_ACCESS_SHIFT;
 	unsigned gpr = qualification >> CR_GPR_SHIFT & 0xf;
 
 	if (number != 3 || access > CR_ACCESS_from) {
 		guest_fail(guest, "change of CR%lu at rip %lx, which minivisor does not emulate", number,
-			   vmread(ENC_guest_rip));
+			   vmcs_read(guest_rip));
 		return;
 	}
 	if (access == CR_ACCESS_to)
@@ -224,7 +224,7 @@ static void handle_control_register_access(struct guest *guest)
 
 static void handle_triple_fault(struct guest *guest)
 {
-	guest_fail(guest, "triple fault at rip %lx", vmread(ENC_guest_rip));
+	guest_fail(guest, "triple fault at rip %lx", vmcs_read(guest_rip));
 }
 
 static void (*const handlers[EXIT_REASONS])(struct guest *guest) = {
@@ -250,12 +250,12 @@ static void handle_unexpected(struct guest *guest, u64 reason)
 
 	guest_fail(guest, "%s, reason %lx (%s), qualification %lx, rip %lx",
 		   reason & EXIT_REASON_ENTRY_FAILURE ? "failed VM entry" : "exit without a handler", reason,
-		   name, vmread(ENC_exit_qualification), vmread(ENC_guest_rip));
+		   name, vmcs_read(exit_qualification), vmcs_read(guest_rip));
 }
 
 void handle_exit(struct guest *guest)
 {
-	u64 reason = vmread(ENC_exit_reason);
+	u64 reason = vmcs_read(exit_reason);
 
 	/* Bits above the basic reason, a failed entry's too, make it larger than any reason we know. */
 	if (UNLIKELY(reason >= EXIT_REASONS || !handlers[reason])) {

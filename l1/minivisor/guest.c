@@ -5,6 +5,7 @@
 #include "ept_map.h"
 #include "exits.h"
 #include "fail.h"
+#include "fields.h"
 #include "insn.h"
 #include "options.h"
 #include "print.h"
@@ -98,14 +99,18 @@ void guest_create(struct guest *guest, const struct multiboot_module *module, u1
 	guest->vmcs = vmx_new_vmcs();
 	vmx_make_current(guest->vmcs);
 	current = guest;
+	guest->fields = fields_new_page();
+	fields_follow(guest->fields);
 	vmcs_setup(guest, image);
 	guest->running = true;
 }
 
 static void switch_to(const struct guest *guest)
 {
-	if (current != guest)
+	if (current != guest) {
 		vmx_make_current(guest->vmcs);
+		fields_follow(guest->fields);
+	}
 	current = guest;
 	write_cr2(guest->cr2);
 }

@@ -3,6 +3,7 @@
 #define MINIVISOR_GUEST_H
 
 #include "l1/guests/guest_abi.h"
+#include "field_page.h"
 #include "multiboot.h"
 #include "settings.h"
 #include "vmx.h"
@@ -23,6 +24,7 @@ struct guest {
 	struct guest_registers registers;
 	char name[GUEST_NAME_SIZE];
 	void *vmcs;
+	struct field_page *fields; /* with drw=on */
 	u16 vpid;
 	bool launched;
 	bool running;

@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "ept_map.h"
 #include "fail.h"
+#include "fields.h"
 #include "guest.h"
 #include "machine.h"
 #include "options.h"
@@ -24,10 +25,11 @@ NORETURN void minivisor_main(u32 magic, u32 info);
 
 static void read_settings(const char *line)
 {
-	options_check(line, "quantum|ept|vpid|map|bench");
+	options_check(line, "quantum|ept|vpid|drw|map|bench");
 	settings.quantum = option_number(line, "quantum", QUANTUM_DEFAULT, 1, QUANTUM_MAX);
 	settings.ept = option_choice(line, "ept", 1, "off|on");
 	settings.vpid = option_choice(line, "vpid", 1, "off|on");
+	settings.drw = option_choice(line, "drw", 0, "off|on");
 	settings.map = option_choice(line, "map", MAP_demand, MAP_CHOICES);
 }
 
@@ -80,6 +82,7 @@ void minivisor_main(u32 magic, u32 info)
 	timer_init();
 	print("minivisor: VMX is on; ept %s, vpid %s, quantum %lu, guests %u\n", settings.ept ? "on" : "off",
 	      settings.vpid ? "on" : "off", settings.quantum, boot.module_count);
+	fields_init(settings.drw);
 	run_bench(boot.command_line);
 	guests = create_guests(&boot);
 	machine_verdict(run_guests(guests, boot.module_count));

@@ -11,6 +11,7 @@ struct settings {
 	u64 quantum; /* exits of one guest before the next one's turn */
 	bool ept;    /* without it, L2's paging is shadowed */
 	bool vpid;
+	bool drw; /* VMCS fields in memory, where the hypervisor below offers that */
 	enum map_mode map; /* how EPT gets filled, unless a module says otherwise */
 };
 

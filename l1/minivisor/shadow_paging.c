@@ -1,9 +1,9 @@
 #include "shadow_paging.h"
 #include "boot.h"
 #include "events.h"
+#include "fields.h"
 #include "insn.h"
 #include "string.h"
-#include "vmx_insn.h"
 
 #define PAGING_LEVELS 4
 #define PAGING_ENTRIES 512
@@ -127,7 +127,7 @@ void shadow_page_fault(struct guest *guest, u64 linear, u32 error_code)
 
 	if (found.present && !guest_memory(guest, ALIGN_DOWN(found.address, PAGE_SIZE), PAGE_SIZE)) {
 		guest_fail(guest, "access to guest-physical %lx, where it has no memory (rip %lx)",
-			   found.address, vmread(ENC_guest_rip));
+			   found.address, vmcs_read(guest_rip));
 		return;
 	}
 	if (found.present && found.allowed) {

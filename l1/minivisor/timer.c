@@ -6,6 +6,7 @@
 enum {
 	APIC_EOI = 0xb0 / 4,
 	APIC_SPURIOUS = 0xf0 / 4,
+	APIC_ICR = 0x300 / 4,
 	APIC_LVT_TIMER = 0x320 / 4,
 	APIC_INITIAL_COUNT = 0x380 / 4,
 	APIC_DIVIDE = 0x3e0 / 4,
@@ -13,6 +14,8 @@ enum {
 #define APIC_SOFTWARE_ENABLE 0x100u
 #define APIC_DIVIDE_BY_1 0xbu
 #define LVT_MASKED 0x10000u
+/* SDM "Interrupt Command Register (ICR)": fixed, asserted, to this CPU itself. */
+#define ICR_SELF 0x44000u
 
 enum { PIC1_MASK = 0x21, PIC2_MASK = 0xa1 };
 
@@ -37,6 +40,12 @@ void timer_arm(u32 ticks)
 	interrupted = false;
 	apic[APIC_LVT_TIMER] = VECTOR_TIMER;
 	apic[APIC_INITIAL_COUNT] = ticks ? ticks : 1;
+}
+
+void timer_request(void)
+{
+	interrupted = false;
+	apic[APIC_ICR] = ICR_SELF | VECTOR_TIMER;
 }
 
 void timer_cancel(void)

@@ -10,6 +10,9 @@ void timer_init(void);
 /* An interrupt on VECTOR_TIMER after so many ticks, at least one. */
 void timer_arm(u32 ticks);
 
+/* An interrupt on VECTOR_TIMER at once, without the timer: L1 sends it to itself. */
+void timer_request(void);
+
 /* No interrupt any more, and none left pending. */
 void timer_cancel(void);
 

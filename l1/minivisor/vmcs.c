@@ -3,9 +3,9 @@
 #include "cpu.h"
 #include "enter.h"
 #include "ept_map.h"
+#include "fields.h"
 #include "insn.h"
 #include "string.h"
-#include "vmx_insn.h"
 #include "vmx_root.h"
 
 #define SEGMENT_LIMIT 0xffffffffull
@@ -61,29 +61,29 @@ static void setup_execution_controls(const struct guest *guest)
 		proc |= PROC_cr3_load_exiting | PROC_cr3_store_exiting | PROC_invlpg_exiting;
 	if (proc2)
 		proc |= PROC_activate_secondary_controls;
-	vmwrite(ENC_pin_based_controls,
+	vmcs_write(pin_based_controls,
 		vmx_controls(MSR_IA32_VMX_PINBASED_CTLS, PIN_external_interrupt_exiting, "pin-based"));
-	vmwrite(ENC_primary_processor_based_controls,
+	vmcs_write(primary_processor_based_controls,
 		vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS, proc, "primary processor-based"));
 	if (proc2)
-		vmwrite(ENC_secondary_processor_based_controls,
+		vmcs_write(secondary_processor_based_controls,
 			vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS2, proc2, "secondary processor-based"));
 	if (settings.vpid)
-		vmwrite(ENC_virtual_processor_identifier, guest->vpid);
+		vmcs_write(virtual_processor_identifier, guest->vpid);
 	if (settings.ept)
-		vmwrite(ENC_ept_pointer, ept_pointer(guest));
+		vmcs_write(ept_pointer, ept_pointer(guest));
 }
 
 static void setup_intercepts(void)
 {
-	vmwrite(ENC_exception_bitmap, BIT(VECTOR_UD) | BIT(VECTOR_BP) | (settings.ept ? 0 : BIT(VECTOR_PF)));
+	vmcs_write(exception_bitmap, BIT(VECTOR_UD) | BIT(VECTOR_BP) | (settings.ept ? 0 : BIT(VECTOR_PF)));
 	/* With mask and match equal, the exception bitmap alone decides on page faults. */
-	vmwrite(ENC_page_fault_error_code_mask, 0);
-	vmwrite(ENC_page_fault_error_code_match, 0);
-	vmwrite(ENC_cr3_target_count, 0);
-	vmwrite(ENC_address_of_io_bitmap_a, (uintptr_t)io_bitmaps());
-	vmwrite(ENC_address_of_io_bitmap_b, (uintptr_t)io_bitmaps() + PAGE_SIZE);
-	vmwrite(ENC_address_of_msr_bitmaps, (uintptr_t)msr_bitmap());
+	vmcs_write(page_fault_error_code_mask, 0);
+	vmcs_write(page_fault_error_code_match, 0);
+	vmcs_write(cr3_target_count, 0);
+	vmcs_write(address_of_io_bitmap_a, (uintptr_t)io_bitmaps());
+	vmcs_write(address_of_io_bitmap_b, (uintptr_t)io_bitmaps() + PAGE_SIZE);
+	vmcs_write(address_of_msr_bitmaps, (uintptr_t)msr_bitmap());
 }
 
 static void setup_exit_and_entry_controls(void)
@@ -92,47 +92,47 @@ static void setup_exit_and_entry_controls(void)
 		   EXIT_save_debug_controls | EXIT_load_ia32_efer;
 	u64 entry = ENTRY_ia32e_mode_guest | ENTRY_load_debug_controls | ENTRY_load_ia32_efer;
 
-	vmwrite(ENC_primary_vm_exit_controls, vmx_controls(MSR_IA32_VMX_EXIT_CTLS, exit, "VM-exit"));
-	vmwrite(ENC_vm_entry_controls, vmx_controls(MSR_IA32_VMX_ENTRY_CTLS, entry, "VM-entry"));
-	vmwrite(ENC_vm_exit_msr_store_count, 0);
-	vmwrite(ENC_vm_exit_msr_load_count, 0);
-	vmwrite(ENC_vm_entry_msr_load_count, 0);
-	vmwrite(ENC_vm_entry_interruption_information, 0);
+	vmcs_write(primary_vm_exit_controls, vmx_controls(MSR_IA32_VMX_EXIT_CTLS, exit, "VM-exit"));
+	vmcs_write(vm_entry_controls, vmx_controls(MSR_IA32_VMX_ENTRY_CTLS, entry, "VM-entry"));
+	vmcs_write(vm_exit_msr_store_count, 0);
+	vmcs_write(vm_exit_msr_load_count, 0);
+	vmcs_write(vm_entry_msr_load_count, 0);
+	vmcs_write(vm_entry_interruption_information, 0);
 }
 
 static void setup_host_state(const struct guest *guest)
 {
-	vmwrite(ENC_host_cr0, read_cr0());
-	vmwrite(ENC_host_cr3, read_cr3());
-	vmwrite(ENC_host_cr4, read_cr4());
-	vmwrite(ENC_host_ia32_efer, rdmsr(MSR_IA32_EFER));
-	vmwrite(ENC_host_cs_selector, SELECTOR_CODE);
-	vmwrite(ENC_host_ss_selector, SELECTOR_DATA);
-	vmwrite(ENC_host_ds_selector, SELECTOR_DATA);
-	vmwrite(ENC_host_es_selector, SELECTOR_DATA);
-	vmwrite(ENC_host_fs_selector, 0);
-	vmwrite(ENC_host_gs_selector, 0);
-	vmwrite(ENC_host_tr_selector, SELECTOR_TSS);
-	vmwrite(ENC_host_fs_base, 0);
-	vmwrite(ENC_host_gs_base, 0);
-	vmwrite(ENC_host_tr_base, cpu_tss_base());
-	vmwrite(ENC_host_gdtr_base, cpu_gdt_base());
-	vmwrite(ENC_host_idtr_base, cpu_idt_base());
-	vmwrite(ENC_host_ia32_sysenter_cs, 0);
-	vmwrite(ENC_host_ia32_sysenter_esp, 0);
-	vmwrite(ENC_host_ia32_sysenter_eip, 0);
-	vmwrite(ENC_host_rsp, (uintptr_t)&guest->registers.host_stack);
-	vmwrite(ENC_host_rip, (uintptr_t)vmx_exit_point);
+	vmcs_write(host_cr0, read_cr0());
+	vmcs_write(host_cr3, read_cr3());
+	vmcs_write(host_cr4, read_cr4());
+	vmcs_write(host_ia32_efer, rdmsr(MSR_IA32_EFER));
+	vmcs_write(host_cs_selector, SELECTOR_CODE);
+	vmcs_write(host_ss_selector, SELECTOR_DATA);
+	vmcs_write(host_ds_selector, SELECTOR_DATA);
+	vmcs_write(host_es_selector, SELECTOR_DATA);
+	vmcs_write(host_fs_selector, 0);
+	vmcs_write(host_gs_selector, 0);
+	vmcs_write(host_tr_selector, SELECTOR_TSS);
+	vmcs_write(host_fs_base, 0);
+	vmcs_write(host_gs_base, 0);
+	vmcs_write(host_tr_base, cpu_tss_base());
+	vmcs_write(host_gdtr_base, cpu_gdt_base());
+	vmcs_write(host_idtr_base, cpu_idt_base());
+	vmcs_write(host_ia32_sysenter_cs, 0);
+	vmcs_write(host_ia32_sysenter_esp, 0);
+	vmcs_write(host_ia32_sysenter_eip, 0);
+	vmcs_write(host_rsp, (uintptr_t)&guest->registers.host_stack);
+	vmcs_write(host_rip, (uintptr_t)vmx_exit_point);
 }
 
 static void setup_guest_segments(void)
 {
 #define SEGMENT(name, selector, limit, rights) \
 	do { \
-		vmwrite(ENC_guest_##name##_selector, selector); \
-		vmwrite(ENC_guest_##name##_base, 0); \
-		vmwrite(ENC_guest_##name##_limit, limit); \
-		vmwrite(ENC_guest_##name##_access_rights, rights); \
+		vmcs_write(guest_##name##_selector, selector); \
+		vmcs_write(guest_##name##_base, 0); \
+		vmcs_write(guest_##name##_limit, limit); \
+		vmcs_write(guest_##name##_access_rights, rights); \
 	} while (0)
 	SEGMENT(cs, SELECTOR_CODE, SEGMENT_LIMIT, AR_CODE64);
 	SEGMENT(ss, SELECTOR_DATA, SEGMENT_LIMIT, AR_DATA);
@@ -143,10 +143,10 @@ static void setup_guest_segments(void)
 	SEGMENT(ldtr, 0, 0, AR_UNUSABLE);
 	SEGMENT(tr, SELECTOR_TSS, TSS_LIMIT, AR_TSS64_BUSY);
 #undef SEGMENT
-	vmwrite(ENC_guest_gdtr_base, 0);
-	vmwrite(ENC_guest_gdtr_limit, 0);
-	vmwrite(ENC_guest_idtr_base, 0);
-	vmwrite(ENC_guest_idtr_limit, 0);
+	vmcs_write(guest_gdtr_base, 0);
+	vmcs_write(guest_gdtr_limit, 0);
+	vmcs_write(guest_idtr_base, 0);
+	vmcs_write(guest_idtr_limit, 0);
 }
 
 /* L2 does not see CR4.VMXE, which is there for L1's sake, nor may it change what shadowed paging rests on. */
@@ -155,30 +155,30 @@ static void setup_guest_control_registers(const struct guest *guest)
 	u64 cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_WP | CR0_PG;
 	u64 cr4 = CR4_PAE;
 
-	vmwrite(ENC_guest_cr0, (cr0 | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) & rdmsr(MSR_IA32_VMX_CR0_FIXED1));
-	vmwrite(ENC_guest_cr4, (cr4 | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1));
-	vmwrite(ENC_cr0_read_shadow, cr0);
-	vmwrite(ENC_cr4_read_shadow, cr4);
-	vmwrite(ENC_cr0_guest_host_mask, settings.ept ? 0 : CR0_PAGING);
-	vmwrite(ENC_cr4_guest_host_mask, CR4_VMXE | (settings.ept ? 0 : CR4_PAGING));
-	vmwrite(ENC_guest_cr3, settings.ept ? guest->cr3 : (uintptr_t)guest->shadow_root);
-	vmwrite(ENC_guest_ia32_efer, EFER_LME | EFER_LMA);
+	vmcs_write(guest_cr0, (cr0 | rdmsr(MSR_IA32_VMX_CR0_FIXED0)) & rdmsr(MSR_IA32_VMX_CR0_FIXED1));
+	vmcs_write(guest_cr4, (cr4 | rdmsr(MSR_IA32_VMX_CR4_FIXED0)) & rdmsr(MSR_IA32_VMX_CR4_FIXED1));
+	vmcs_write(cr0_read_shadow, cr0);
+	vmcs_write(cr4_read_shadow, cr4);
+	vmcs_write(cr0_guest_host_mask, settings.ept ? 0 : CR0_PAGING);
+	vmcs_write(cr4_guest_host_mask, CR4_VMXE | (settings.ept ? 0 : CR4_PAGING));
+	vmcs_write(guest_cr3, settings.ept ? guest->cr3 : (uintptr_t)guest->shadow_root);
+	vmcs_write(guest_ia32_efer, EFER_LME | EFER_LMA);
 }
 
 static void setup_guest_rest(const struct guest_header *image)
 {
-	vmwrite(ENC_guest_rip, image->entry64);
-	vmwrite(ENC_guest_rsp, 0);
-	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
-	vmwrite(ENC_guest_dr7, DR7_RESET);
-	vmwrite(ENC_guest_ia32_debugctl, 0);
-	vmwrite(ENC_guest_ia32_sysenter_cs, 0);
-	vmwrite(ENC_guest_ia32_sysenter_esp, 0);
-	vmwrite(ENC_guest_ia32_sysenter_eip, 0);
-	vmwrite(ENC_guest_activity_state, ACTIVITY_active);
-	vmwrite(ENC_guest_interruptibility_state, 0);
-	vmwrite(ENC_guest_pending_debug_exceptions, 0);
-	vmwrite(ENC_vmcs_link_pointer, VMCS_NO_POINTER);
+	vmcs_write(guest_rip, image->entry64);
+	vmcs_write(guest_rsp, 0);
+	vmcs_write(guest_rflags, RFLAGS_ONE);
+	vmcs_write(guest_dr7, DR7_RESET);
+	vmcs_write(guest_ia32_debugctl, 0);
+	vmcs_write(guest_ia32_sysenter_cs, 0);
+	vmcs_write(guest_ia32_sysenter_esp, 0);
+	vmcs_write(guest_ia32_sysenter_eip, 0);
+	vmcs_write(guest_activity_state, ACTIVITY_active);
+	vmcs_write(guest_interruptibility_state, 0);
+	vmcs_write(guest_pending_debug_exceptions, 0);
+	vmcs_write(vmcs_link_pointer, VMCS_NO_POINTER);
 }
 
 void vmcs_setup(struct guest *guest, const struct guest_header *image)

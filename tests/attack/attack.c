@@ -112,5 +112,6 @@ void group(void)
 	attack_tables();
 	attack_lists();
 	attack_aliases();
+	attack_page();
 	attack_pools();
 }

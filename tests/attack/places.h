@@ -38,6 +38,7 @@ void attack_tables(void);
 void attack_lists(void);
 void attack_aliases(void);
 void attack_home(void);
+void attack_page(void);
 void attack_pools(void);
 void attack_by_other_cpu(void);
 

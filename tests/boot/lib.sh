@@ -3,8 +3,8 @@
 # What the boot tests share: TAP, and running turtles in a folder that goes away. Sourced, with $0 the test.
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
-BUILD=${BUILD:-$root/build}
-tab=$(printf '\t')
+# shellcheck source=scripts/lib.sh
+. "$root/scripts/lib.sh"
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 out=$folder/out
@@ -91,8 +91,10 @@ nothing_left() {
 	done
 	for file in "$out"/.[!.]* "$out"/*; do
 		case ${file##*/} in
-		'.[!.]*' | '*' | console.txt | l0.txt | summary.txt | exits.tsv | run.tsv | machine.log | witness.tsv | \
-			domain.xml | turtles.iso) ;;
+		'.[!.]*' | '*') continue ;;
+		esac
+		case " $RUN_FILES " in
+		*" ${file##*/} "*) ;;
 		*)
 			echo "left behind: $file"
 			return 1

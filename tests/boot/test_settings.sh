@@ -19,6 +19,7 @@ slow_settings() {
 		case $name,$standard,$values in
 		*,on,on\|off) echo "$name=off" ;;
 		*_slots,*,*..*) echo "$name=${values%..*}" ;;
+		shadow_fields,*) printf '%s\n' "$values" | tr '|' '\n' | grep -vx "$standard" | sed "s/^/$name=/" ;;
 		esac
 	done
 }

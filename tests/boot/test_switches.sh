@@ -6,11 +6,11 @@
 GUESTS=cpuid,memory,paging,msr,vmcall,delivery
 
 # Values to try, a line each: SWITCH=VALUE. test_fault makes L0 fail, see test_failures.sh; l1 is --l1's, see test_bios.sh;
-# of a range, what differs.
+# trace is --trace's, see test_trace.sh; of a range, what differs.
 settings() {
 	"$root/turtles" list | sed -n 's/^  \([a-z0-9_]*\) .*\[\(.*\); default .*\]$/\1 \2/p' | while read -r name values; do
 		case $name in
-		test_fault | l1 | log) continue ;;
+		test_fault | l1 | log | trace) continue ;;
 		cpus) echo cpus=1 ;;
 		l1_offset) echo "l1_offset=2 l1_offset=16 l1_offset=65" ;;
 		*) case $values in

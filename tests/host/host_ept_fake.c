@@ -78,15 +78,14 @@ u64 *fake_pool_entries(struct fake_pool *pool, u64 address)
 	return pool_entries(pool, address);
 }
 
-static bool memory_read(void *context, u64 address, u64 *entry)
+static const u64 *memory_entry(void *context, u64 address)
 {
 	struct fake_pool *pool = context;
 
 	assert_true(IS_ALIGNED(address, sizeof(u64)));
 	if (!fake_pool_has(pool, address))
-		return false;
-	*entry = pool->page[(address - pool->base) / PAGE_SIZE][address % PAGE_SIZE / sizeof(u64)];
-	return true;
+		return NULL;
+	return &pool->page[(address - pool->base) / PAGE_SIZE][address % PAGE_SIZE / sizeof(u64)];
 }
 
 static bool memory_set_bits(void *context, u64 address, u64 bits)
@@ -102,7 +101,7 @@ static bool memory_set_bits(void *context, u64 address, u64 bits)
 
 struct ept_memory fake_memory(struct fake_pool *pool)
 {
-	return (struct ept_memory){ pool, memory_read, memory_set_bits };
+	return (struct ept_memory){ .context = pool, .entry = memory_entry, .set_bits = memory_set_bits };
 }
 
 static unsigned index_at(u64 address, unsigned level)

@@ -296,6 +296,18 @@ static bool event_is_good(unsigned type, unsigned vector, bool error_code)
 	return (type != 2 || vector == 2) && (type != 7 || vector == 0);
 }
 
+/* What is wrong with the event alone, the check of events tells just as that of all controls does. */
+static void judge_event(const struct entry_case *c, const struct vmx_capabilities *caps12, bool good)
+{
+	struct vmcs12 vmcs12 = changed(c);
+	struct entry_verdict event = entry_check_event(&vmcs12, caps12), all = entry_check_controls(&vmcs12, caps12);
+
+	assert_int_equal(event.result, good ? ENTRY_ok : ENTRY_vmfail);
+	assert_int_equal(event.result, all.result);
+	assert_int_equal(event.number, all.number);
+	assert_int_equal(event.field, all.field);
+}
+
 static void every_event_is_judged(void **state)
 {
 	struct vmx_capabilities caps12 = fake_caps12();
@@ -307,6 +319,7 @@ static void every_event_is_judged(void **state)
 		bool error_code = i & 1;
 		struct entry_case c = injects(EVENT(type, vector) | (error_code ? INTR_ERROR_CODE : 0));
 
+		judge_event(&c, &caps12, event_is_good(type, vector, error_code));
 		if (event_is_good(type, vector, error_code))
 			accept(&c, &caps12);
 		else
@@ -801,6 +814,20 @@ static void what_changes_at_every_entry_is_in_as_few_sets_as_can_be(void **state
 		}
 }
 
+static void an_event_is_checked_by_its_own_fields_and_cr0(void **state)
+{
+	struct entry_case wrong = { .changes = { { F_pin_based_controls, 0, ~0ull } } };
+	struct vmx_capabilities caps12 = fake_caps12();
+	struct vmcs12 vmcs12 = changed(&wrong);
+	struct entry_verdict verdict = entry_check_event(&vmcs12, &caps12);
+
+	(void)state;
+	assert_ok(&verdict);
+	assert_int_equal(entry_check_controls(&vmcs12, &caps12).result, ENTRY_vmfail);
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		assert_false(entry_check_event_fields.set.word[i] & ~entry_check_controls_fields.set.word[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -811,6 +838,7 @@ int main(void)
 		cmocka_unit_test(execution_controls_agree_with_each_other),
 		cmocka_unit_test(the_timer_is_saved_only_where_it_runs),
 		cmocka_unit_test(every_event_is_judged),
+		cmocka_unit_test(an_event_is_checked_by_its_own_fields_and_cr0),
 		cmocka_unit_test(events_depend_on_the_capabilities),
 		cmocka_unit_test(real_mode_has_no_error_codes),
 		cmocka_unit_test(reserved_bits_of_an_event_are_zero),

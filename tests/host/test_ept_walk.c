@@ -161,6 +161,29 @@ static void tables_outside_memory_are_told(void **state)
 	assert_int_equal(walk(test, EPT_READ).status, EPT_WALK_UNREADABLE);
 }
 
+/* Wherever the window begins and ends among the tables. */
+static void what_lies_in_the_window_is_as_what_does_not(void **state)
+{
+	struct walk_test *test = *state;
+	u64 leaf = 0x3440000000ull | RW | WB;
+
+	map(test, 1, leaf);
+	for (unsigned first = 0; first < test->pool.in_use; first++)
+		for (unsigned count = 0; count <= test->pool.in_use - first; count++) {
+			struct ept_walk_result r;
+
+			test->memory.window = (const u8 *)test->pool.page[first];
+			test->memory.window_start = POOL_BASE + first * PAGE_SIZE;
+			test->memory.window_size = count * PAGE_SIZE;
+			r = walk(test, EPT_WRITE);
+			assert_int_equal(r.status, EPT_WALK_OK);
+			assert_int_equal(r.address, 0x3440000000ull + ADDRESS % PAGE_SIZE);
+			assert_int_equal(r.rights, RW);
+		}
+	fake_entry(&test->pool, test->root, ADDRESS, 3)[0] = NOWHERE | EPT_RWX;
+	assert_int_equal(walk(test, EPT_READ).status, EPT_WALK_UNREADABLE);
+}
+
 static void addresses_beyond_four_levels_are_not_mapped(void **state)
 {
 	struct walk_test *test = *state;
@@ -262,6 +285,7 @@ int main(void)
 		WALK_TEST(misconfiguration_is_found_at_each_level),
 		WALK_TEST(misconfiguration_goes_before_rights),
 		WALK_TEST(tables_outside_memory_are_told),
+		WALK_TEST(what_lies_in_the_window_is_as_what_does_not),
 		WALK_TEST(addresses_beyond_four_levels_are_not_mapped),
 		WALK_TEST(no_flag_is_set_unless_asked_for),
 		WALK_TEST(flags_are_set_as_the_access_uses_entries),

@@ -1,0 +1,165 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
+# The tables of peer-kvm.
+
+# ticks POINT: of each operation, what one more of it takes.
+ticks() {
+	tr -d '\r' < "$points/$1/run/console.txt" | sed -n 's/^.*bench: //p' | awk -v OFS='\t' '
+	NF == 5 { print $1, ($5 - $3) / ($4 - $2) }'
+}
+
+# net POINT: the same less that of the bare CPU.
+net() {
+	{
+		ticks bare | sed 's/^/bare\t/'
+		ticks "$1" | sed 's/^/here\t/'
+	} | awk -F '\t' -v OFS='\t' '
+	$1 == "bare" { bare[$2] = $3; next }
+	$2 in bare { printf "%s\t%.1f\n", $2, $3 - bare[$2] }'
+}
+
+# counts POINT: of each operation, what L0 executed in the step that is the median by its instructions. The VMCALL that
+# tells L1 of the end of what L0 does alone is taken off.
+counts() {
+	{
+		ticks "$1" | sed 's/^/name\t/'
+		sed '1d; s/^/step\t/' "$points/$1/run/steps.tsv"
+	} | awk -F '\t' -v OFS='\t' '
+	$1 == "name" { name[++names] = $2; next }
+	{
+		line[$2, ++steps[$2]] = $0
+		cost[$2, steps[$2]] = $4
+		if ($2 > windows) windows = $2
+	}
+	END {
+		for (w = 1; w <= windows; w++) {
+			for (i = 1; i <= steps[w]; i++) {
+				lower = equal = 0
+				for (j = 1; j <= steps[w]; j++) {
+					lower += cost[w, j] < cost[w, i]
+					equal += cost[w, j] == cost[w, i]
+				}
+				if (lower <= (steps[w] - 1) / 2 && lower + equal > (steps[w] - 1) / 2) break
+			}
+			split(line[w, i], part, "\t")
+			told = name[w]
+			for (i = 4; i <= 12; i++) {
+				if (name[w] == "l2_vmcall") vmcall[i] = part[i]
+				told = told OFS part[i] - (name[w] ~ /^l0_/ ? vmcall[i] : 0)
+			}
+			print told
+		}
+	}'
+}
+
+# The columns side by side: operation, and a figure of each of the files; "none" where one has none.
+side_by_side() {
+	awk -F '\t' -v OFS='\t' '
+	FNR == 1 { file++ }
+	!($1 in row) { row[$1] = ++rows; name[rows] = $1 }
+	{ value[$1, file] = $2 }
+	END {
+		for (r = 1; r <= rows; r++) {
+			line = name[r]
+			for (f = 1; f <= file; f++) line = line OFS (((name[r], f) in value) ? value[name[r], f] : "none")
+			print line
+		}
+	}' "$@"
+}
+
+point_names() {
+	sed 's/ .*//' "$state/points.txt"
+}
+
+columns() {
+	printf 'operation'
+	for point_name in "$@"; do
+		printf '\t%s' "$point_name"
+	done
+	echo
+	folder=$state/columns
+	rm -rf "$folder"
+	mkdir "$folder"
+	ticks bare > "$folder/bare"
+	for point_name in "$@"; do
+		[ "$point_name" = bare ] || net "$point_name" > "$folder/$point_name"
+	done
+	(cd "$folder" && side_by_side "$@")
+}
+
+# What the peer costs, what Turtles costs, and how many times as much the peer is.
+table_costs() {
+	columns bare kvm_shadowing turtles_default kvm_no_shadowing turtles_no_vmcs_shadowing | awk -F '\t' -v OFS='\t' '
+	function ratio(a, b) { return b > 0 ? sprintf("%.1f", a / b) : "none" }
+	NR == 1 { print $1, $2, $3, $4, "ratio", $5, $6, "ratio_no_shadowing"; next }
+	{ print $1, sprintf("%.1f", $2), $3, $4, ratio($3, $4), $5, $6, ratio($5, $6) }'
+}
+
+table_settings() {
+	# shellcheck disable=SC2046 # names
+	columns $(point_names | grep '^turtles_')
+}
+
+table_counts() {
+	printf 'operation\tl0\tinstructions\texits\tentries\tvmread\tvmwrite\tvmptrld\tvmclear\tinvept\tinvvpid\n'
+	for point_name in $(point_names | grep -x -e 'kvm.*' -e turtles_default -e turtles_no_vmcs_shadowing); do
+		counts "$point_name" | awk -F '\t' -v OFS='\t' -v l0="$point_name" '
+		{ operation = $1; sub(/^[^\t]*/, ""); print NR, operation, l0 $0 }'
+	done | sort -s -n -k 1,1 | cut -f 2-
+}
+
+# KVM beside Turtles, both with VMCS shadowing: what each executed, and how many times as much it was in KVM.
+table_ratios() {
+	{
+		columns kvm_shadowing turtles_default | sed '1d; s/^/net\t/'
+		counts kvm_shadowing | sed 's/^/kvm\t/'
+		counts turtles_default | sed 's/^/turtles\t/'
+	} | awk -F '\t' -v OFS='\t' '
+	function ratio(a, b) { return b > 0 ? sprintf("%.1f", a / b) : "none" }
+	function pair(what) { return kvm[name, what] OFS turtles[name, what] OFS ratio(kvm[name, what], turtles[name, what]) }
+	function keep(into) {
+		into[$2, "exits"] = $4
+		into[$2, "accesses"] = $6 + $7
+		into[$2, "vmptrld"] = $8
+	}
+	$1 == "net" { order[++n] = $2; kvm[$2, "net"] = $3; turtles[$2, "net"] = $4 }
+	$1 == "kvm" { keep(kvm) }
+	$1 == "turtles" { keep(turtles); counted[$2] = 1 }
+	END {
+		print "operation", "instr_kvm", "instr_turtles", "ratio", "exits_kvm", "exits_turtles", "exits_ratio",
+			"vmcs_kvm", "vmcs_turtles", "vmcs_ratio", "vmptrld_kvm", "vmptrld_turtles", "vmptrld_ratio"
+		for (i = 1; i <= n; i++) {
+			name = order[i]
+			if (name in counted) print name, pair("net"), pair("exits"), pair("accesses"), pair("vmptrld")
+		}
+	}'
+}
+
+# The marks: what is measured of both, and whether the mark is met.
+table_marks() {
+	{
+		columns kvm_shadowing kvm_no_shadowing turtles_default turtles_no_vmcs_shadowing | sed '1d; s/^/net\t/'
+		for point_name in $(point_names | grep -e '^kvm' -e '^turtles'); do
+			counts "$point_name" | awk -F '\t' -v OFS='\t' -v l0="$point_name" '{ print "count", $1, l0, $5 + $6 }'
+		done
+		sed '1d; s/^/mark\t/' "$experiments/$name/marks.tsv"
+	} | awk -F '\t' -v OFS='\t' '
+	function tell(what, kvm, mark, turtles) {
+		print what, kvm, mark, turtles, turtles + 0 <= mark + 0 ? "met" : "missed"
+	}
+	BEGIN { print "mark_of", "kvm", "mark", "turtles", "verdict" }
+	$1 == "net" { net[$2, "on", "kvm"] = $3; net[$2, "off", "kvm"] = $4; net[$2, "on", "t"] = $5; net[$2, "off", "t"] = $6 }
+	$1 == "count" { accesses[$2, $3] = $4 }
+	$1 == "mark" { tell($2 "_shadowing_" $3, net[$2, $3, "kvm"], $4, net[$2, $3, "t"]) }
+	END {
+		kvm = accesses["l2_cpuid", "kvm_shadowing"]
+		tell("l2_cpuid_vmcs_accesses_of_l0", kvm, sprintf("%.1f", kvm / 3), accesses["l2_cpuid", "turtles_default"])
+	}'
+}
+
+tables="costs ratios counts settings marks"
+[ -z "$quick" ] || tables="settings counts"
+
+table() {
+	"table_$1"
+}

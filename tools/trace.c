@@ -1,0 +1,121 @@
+/*
+ * trace [--exit N] [--format tree|chrome|folded|perf|table] FILE: tells what a trace holds.
+ * trace cut IN OUT: writes the trace within what a port has taken to OUT, and all else of IN to standard output.
+ */
+#include "trace.h"
+#include "plan.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void printer(const struct trace_view *view, FILE *out);
+
+static const struct {
+	const char *name;
+	printer *print;
+} formats[] = {
+	{ "tree", trace_print_tree },
+	{ "chrome", trace_print_chrome },
+	{ "folded", trace_print_folded },
+	{ "perf", trace_print_perf },
+	{ "table", trace_print_table },
+};
+
+static printer *format_called(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
+		if (strcmp(name, formats[i].name) == 0)
+			return formats[i].print;
+	fail(STATUS_USAGE, "no format is called \"%s\"; there are: tree chrome folded perf table", name);
+}
+
+static u64 number_of_exit(const char *text)
+{
+	char *end;
+	u64 number;
+
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	if (errno || *end || end == text || *text == '-' || number == 0)
+		fail(STATUS_USAGE, "--exit takes the number of an exit of L2, from 1, not \"%s\"", text);
+	return number;
+}
+
+static u64 exits_of_l2(const struct trace *trace)
+{
+	u64 exits = 0;
+
+	for (size_t i = 0; i < trace->count; i++)
+		exits += trace->record[i].head.kind == TRACE_exit && trace->record[i].head.level == 2;
+	return exits;
+}
+
+static void print_all(const char *name, u64 only, printer *print)
+{
+	struct blob file = read_file(name);
+	struct trace trace;
+	struct trace_view view = { .trace = &trace, .only = only };
+	struct leg *legs;
+
+	if (!trace_read(&trace, file.data, file.size))
+		fail(STATUS_ERROR, "%s: %s", name, trace.error);
+	if (only > exits_of_l2(&trace))
+		fail(STATUS_USAGE, "--exit %llu: L2 has %llu exits in this trace", (unsigned long long)only,
+		     (unsigned long long)exits_of_l2(&trace));
+	view.leg = legs = trace_legs(&trace, &view.count);
+	print(&view, stdout);
+	if (fflush(stdout) || ferror(stdout))
+		fail(STATUS_ERROR, "cannot write: %s", strerror(errno));
+	free(legs);
+	trace_free(&trace);
+	free(file.data);
+}
+
+static void write_bytes(FILE *out, const u8 *bytes, size_t size)
+{
+	if (fwrite(bytes, 1, size, out) != size)
+		fail(STATUS_ERROR, "cannot write: %s", strerror(errno));
+}
+
+static void cut(const char *in, const char *name)
+{
+	struct blob file = read_file(in);
+	struct trace_cutter cutter = { 0, 0 };
+	FILE *out = fopen(name, "wb");
+	size_t done = 0, start, size;
+
+	if (!out)
+		fail(STATUS_ERROR, "%s: %s", name, strerror(errno));
+	while ((size = trace_next_piece(&cutter, file.data, file.size, &start))) {
+		write_bytes(stdout, file.data + done, start - done);
+		write_bytes(out, file.data + start, size);
+		done = start + size;
+	}
+	write_bytes(stdout, file.data + done, file.size - done);
+	if (fclose(out))
+		fail(STATUS_ERROR, "%s: %s", name, strerror(errno));
+	free(file.data);
+}
+
+int main(int argc, char **argv)
+{
+	printer *print = trace_print_tree;
+	u64 only = 0;
+	int i = 1;
+
+	if (argc == 4 && strcmp(argv[1], "cut") == 0) {
+		cut(argv[2], argv[3]);
+		return 0;
+	}
+	for (; i + 2 < argc; i += 2)
+		if (strcmp(argv[i], "--exit") == 0)
+			only = number_of_exit(argv[i + 1]);
+		else if (strcmp(argv[i], "--format") == 0)
+			print = format_called(argv[i + 1]);
+		else
+			break;
+	if (i + 1 != argc)
+		fail(STATUS_USAGE, "usage: trace [--exit N] [--format tree|chrome|folded|perf|table] FILE");
+	print_all(argv[i], only, print);
+	return 0;
+}
