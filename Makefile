@@ -107,10 +107,10 @@ KVMRUN_OBJ := $(patsubst l1/linux/%.c,$(BUILD)/linux/%.o,$(wildcard l1/linux/kvm
 .SECONDARY:
 .PHONY: all demo check check-host check-fuzz check-boot gates headers packages clean tests fuzzers fuzz coverage
 .PHONY: l0-coverage check-xen coverage-programs conform conform-images l0 minivisor guests rom images features FORCE
-.PHONY: bench kvmrun linux check-linux image
+.PHONY: bench kvmrun linux check-linux check-machines image
 .PHONY: attack-image diff-image soak-image soak
 
-all: l0 minivisor bench guests rom
+all: l0 minivisor bench guests rom kvmrun
 l0: $(BUILD)/turtles.elf
 minivisor: $(BUILD)/minivisor.elf
 bench: $(BUILD)/bench.elf
@@ -322,12 +322,12 @@ $(BUILD)/xen/domain.elf: $(BUILD)/rom/l1/xen/domain.o l1/xen/domain.ld
 	@mkdir -p $(@D)
 	$(CC) -m32 $(LDFLAGS) -Wl,-T,l1/xen/domain.ld $< -o $@
 
-XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init
+XEN_DEPS := scripts/xen.sh scripts/debian.sh l1/xen/init $(MKDISK) $(DISK)
 
-$(BUILD)/xen/domain.iso: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
+$(BUILD)/xen/domain.img: $(BUILD)/xen/domain.elf l1/xen/domain.cfg $(XEN_DEPS)
 	scripts/xen.sh domain $@
 
-$(BUILD)/xen/linux.iso: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
+$(BUILD)/xen/linux.img: l1/xen/linux.cfg l1/xen/init-linux $(XEN_DEPS)
 	@mkdir -p $(@D)
 	scripts/xen.sh linux $@
 
@@ -354,7 +354,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check machines
+	@scripts/packages.sh build emulator check machines plots
 	+@scripts/check.sh gates host fuzz boot
 
 conform:
@@ -400,6 +400,11 @@ ARGS ?=
 image:
 	@scripts/packages.sh build emulator machines
 	+@./turtles run --machine metal --out $(BUILD)/image $(ARGS)
+
+# L0 as the guest of Debian's QEMU and libvirt, on KVM, on the emulated CPU.
+check-machines:
+	@scripts/packages.sh build emulator machines
+	+@scripts/check.sh machines
 
 check-xen:
 	@scripts/packages.sh build emulator xen

@@ -7,6 +7,7 @@
 #define SERIAL_DIVISOR_LATCH 0x80
 #define SERIAL_8N1 0x03
 #define SERIAL_SPACE 0x20
+#define SERIAL_EMPTY 0x40
 
 static void print(const char *text)
 {
@@ -27,6 +28,9 @@ void boot_stop(const char *why)
 
 	print(why);
 	print(TURTLES_VERDICT_FAILURE "\n");
+	/* The machine takes with it what is not sent yet. */
+	while (!(inb(PORT_COM1 + SERIAL_LINE_STATUS) & SERIAL_EMPTY))
+		cpu_relax();
 	outb(TURTLES_PORT_EXIT, TURTLES_STATUS_FAILURE);
 	while (*end)
 		outb(TURTLES_PORT_SHUTDOWN, *end++);

@@ -104,6 +104,14 @@ static void print_lacks(void)
 	print("%s\n", *separator == ',' ? "" : "this CPU lacks nothing that L0 uses");
 }
 
+static void print_vmcs01(void)
+{
+	print("run\tvmcs01\t");
+	for (unsigned i = 0; i < cpu_count; i++)
+		print("%s0x%lx", i ? " " : "", cpus[i]->vmcs01);
+	print("\n");
+}
+
 static void print_start(void)
 {
 	print("Turtles L0 %s\n", TURTLES_COMMIT);
@@ -113,7 +121,7 @@ static void print_start(void)
 	      ept01_tables(), cpu_count,
 	      cpus[0]->nested.ept02_stack.total, options.ept02_slots, cpus[0]->nested.slot_count);
 	print_lacks();
-	print("run\tvmcs01\t0x%lx\n", cpus[0]->vmcs01);
+	print_vmcs01();
 	options_print();
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# check.sh PART...: runs the gates, the host tests, the fuzz targets and the boot tests (gates, host, fuzz, boot; also xen), all
-# of them TAP, as many at a time as there are CPUs, and closes with "N passed, N failed".
+# check.sh PART...: runs the gates, the host tests, the fuzz targets and the boot tests (gates, host, fuzz, boot; also xen,
+# linux, machines), all of them TAP, as many at a time as there are CPUs, and closes with "N passed, N failed".
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
@@ -16,7 +16,8 @@ part_tests() {
 	boot) printf '%s\n' "$root"/tests/boot/test_*.sh ;;
 	xen) printf '%s\n' "$root"/tests/xen/test_*.sh ;;
 	linux) printf '%s\n' "$root"/tests/linux/test_*.sh ;;
-	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz, boot, xen and linux, not \"$1\"" ;;
+	machines) printf '%s\n' "$root"/tests/machines/test_*.sh ;;
+	*) die "$STATUS_USAGE" "check.sh takes gates, host, fuzz, boot, xen, linux and machines, not \"$1\"" ;;
 	esac
 }
 
@@ -83,7 +84,7 @@ main() {
 	*) make_quietly all tests ;;
 	esac
 	case " $* " in
-	*" linux "*) say "Linux and KVM as L1, at length: about 12 minutes on two CPUs" ;;
+	*" linux "*) say "Linux and KVM as L1, at length: about ten minutes on two CPUs" ;;
 	esac
 	xargs -n 1 -P "$(nproc)" "$0" --one < "$results/tests"
 	close

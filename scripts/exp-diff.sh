@@ -85,6 +85,8 @@ compare() {
 		limit = (a < 0 ? -a : a) * within / 100
 		return (b > a ? b - a : a - b) > limit + 1e-9
 	}
+	# What is computed from several figures may rise because one of them falls.
+	function is_derived(column) { return column ~ /percent|ratio|factor/ }
 	function tell(table, key, column, a, b) {
 		print table, key, column, a, b, is_figure(a) && is_figure(b) && a + 0 ? sprintf("%.3f", b / a) : "-"
 		found = 1
@@ -122,6 +124,7 @@ compare() {
 			if (!(("B", t, k) in there)) { tell(t, k, "-", "-", "no such row"); continue }
 			for (c = 1; c <= columns[t]; c++) {
 				column = list[t, c]
+				if (rise && is_derived(column)) continue
 				a = (("A", t, k, column) in value) ? value["A", t, k, column] : "none"
 				b = (("B", t, k, column) in value) ? value["B", t, k, column] : "none"
 				if (differs(a, b)) tell(t, k, column, a, b)

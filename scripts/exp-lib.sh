@@ -64,3 +64,17 @@ show_table() {
 		}
 	}' "$1"
 }
+
+# plot_head FORMAT FILE: what begins each plot: where it goes, how tables are read (their columns by name), and below it
+# what the figures come from, by the provenance on standard input.
+plot_head() {
+	case $1 in
+	svg) plot_terminal="svg size 960,600 dynamic background rgb 'white' font 'Arial,14'" ;;
+	png) plot_terminal="pngcairo size 960,600 font 'Sans,11'" ;;
+	esac
+	printf "set terminal %s\nset output '%s'\n" "$plot_terminal" "$2"
+	printf "%s\n" "set datafile separator tab" "set datafile columnheaders" "set datafile missing '-'" \
+		"set bmargin 9" "set grid" "set border 3" "set tics nomirror"
+	sed -e 's/^# //' -e "s/'/''/g" | awk '
+	{ y = 0.11 - 0.024 * NR; printf "set label '\''%s'\'' at screen 0.01, %.3f left noenhanced font '\'',9'\''\n", $0, y }'
+}

@@ -10,6 +10,7 @@ experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
 
 POLL_SECONDS=0.2
 TELL_SECONDS=30
+GNUPLOT=${GNUPLOT:-gnuplot}
 
 usage() {
 	cat <<'END'
@@ -27,7 +28,8 @@ usage: ./turtles exp list
   diff A B           what changed between two sets of results: each an experiment's name (its reference results), a
                      folder or a TSV file
     --within PERCENT not told: figures that differ by no more than that
-    --rise PERCENT   told are only figures that B has so much higher, and rows that one of the two has not
+    --rise PERCENT   told are only figures that B has so much higher, and rows that one of the two has not; no percentages,
+                   ratios and factors
 Exit status: 0 success, or no difference; 1 a point failed, or there are differences; 2 wrong usage.
 END
 }
@@ -60,7 +62,7 @@ parse() {
 	{ is_number "$jobs" && [ "$jobs" -ge 1 ]; } || wrong "--jobs takes a number from 1, not \"$jobs\""
 }
 
-# load: the script of $name, which defines $configuration, $tables, points() and table().
+# load: the script of $name, which defines $configuration, $tables, points() and table(), and maybe $plots and plot().
 load() {
 	experiment_table | cut -f 1 | grep -qxF -e "$name" ||
 		wrong "no experiment is called \"$name\"; there are: $(names experiment_table)"
@@ -263,22 +265,6 @@ provenance() {
 	printf '# configuration: %s\n' "$configuration"
 }
 
-# Each of $plots: the table of that name, drawn by experiments/NAME/PLOT.gnuplot, which knows the two as table and plot.
-make_plots() {
-	[ -n "$plots" ] || return 0
-	command -v gnuplot > "$state/ignored" || {
-		say "no plots: gnuplot is missing; ./turtles doctor tells how to get it"
-		return 0
-	}
-	for plot_name in $plots; do
-		grep -v '^#' "$results/$plot_name.tsv" > "$state/plotted"
-		gnuplot -e "table = '$state/plotted'; plot = '$results/$plot_name.svg'" "$experiments/$name/$plot_name.gnuplot" ||
-			die "$STATUS_FAILURE" "the plot $plot_name of $name cannot be drawn"
-		printf '%s\n' "$results/$plot_name.svg"
-	done
-	rm -f "$state/plotted"
-}
-
 make_tables() {
 	rm -rf "$results"
 	mkdir -p "$results"
@@ -291,15 +277,34 @@ make_tables() {
 		printf '\n%s\n' "$table_name"
 		show_table "$results/$table_name.tsv"
 	done
-	printf '\n%s\n' "$results"
-	make_plots
+}
+
+# make_plots: of each of $plots an SVG and a PNG beside the tables. What is wrong with one is told; the tables are there.
+make_plots() {
+	[ -n "$plots" ] || return 0
+	if ! command -v "$GNUPLOT" > /dev/null; then
+		say "no plots of $name, for there is no gnuplot; type: $(install_command "$(package_table plots | cut -f 2)")"
+		return 0
+	fi
+	for plot_name in $plots; do
+		for plot_format in svg png; do
+			{
+				provenance | plot_head $plot_format "$results/$plot_name.$plot_format"
+				plot "$plot_name"
+			} | "$GNUPLOT" - 2> "$state/complaint" ||
+				say "the plot $plot_name.$plot_format of $name cannot be made: $(grep . "$state/complaint" | tail -n 1)"
+		done
+	done
 }
 
 record_tables() {
 	reference=$experiments/$name/results${quick:+/quick}
 	mkdir -p "$reference"
 	rm -f "$reference"/*.tsv "$reference"/*.svg
-	cp "$results"/* "$reference/"
+	cp "$results"/*.tsv "$reference/"
+	for plot_name in $plots; do
+		[ ! -e "$results/$plot_name.svg" ] || cp "$results/$plot_name.svg" "$reference/"
+	done
 	say "recorded in $reference"
 }
 
@@ -330,6 +335,8 @@ run_experiment() {
 	run_points
 	tell_failures
 	make_tables
+	make_plots
+	printf '\n%s\n' "$results"
 	[ -z "$record" ] || record_tables
 }
 

@@ -6,7 +6,9 @@
 VMM_APPLETS="env rm sed tail"
 QEMU_SHARE="/usr/share/qemu/bios-256k.bin /usr/share/seabios/bios-256k.bin /usr/share/qemu/kvmvapic.bin"
 LIBVIRT_DRIVERS=/usr/lib/x86_64-linux-gnu/libvirt/connection-driver
-VMM_MEMORY=64
+# libvirt asks QEMU what it can do without KVM, too.
+QEMU_MODULES=/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so
+VMM_MEMORY=160
 
 vmm_check() {
 	case $vmm in
@@ -55,12 +57,12 @@ vmm_files() {
 
 # libvirt as root's, without what a cloud kernel and an initramfs do not have.
 vmm_libvirt_files() {
-	vmm_take "$1" "$LIBVIRT_DRIVERS"/libvirt_driver_qemu.so
+	vmm_take "$1" "$LIBVIRT_DRIVERS"/libvirt_driver_qemu.so $QEMU_MODULES
 	mkdir -p "$1/etc/libvirt" "$1/run" "$1/var/lib" "$1/var/log/libvirt" "$1/var/cache" "$1/usr/share/libvirt"
 	ln -s ../run "$1/var/run"
 	cp -r /usr/share/libvirt/cpu_map /usr/share/libvirt/schemas "$1/usr/share/libvirt/"
-	printf 'root:x:0:0:root:/:/bin/sh\n' > "$1/etc/passwd"
-	printf 'root:x:0:\nkvm:x:1:\nlibvirt:x:2:\n' > "$1/etc/group"
+	printf 'root:x:0:0:root:/:/bin/sh\nlibvirt-qemu:x:1:1::/:/bin/sh\n' > "$1/etc/passwd"
+	printf 'root:x:0:\nkvm:x:1:\nlibvirt-qemu:x:2:\nlibvirt:x:3:\n' > "$1/etc/group"
 	printf '%s\n' 'user = "root"' 'group = "root"' 'security_driver = "none"' 'stdio_handler = "file"' \
 		'cgroup_controllers = []' 'namespaces = []' 'remember_owner = 0' > "$1/etc/libvirt/qemu.conf"
 	printf '%s\n' 'auth_unix_rw = "none"' 'unix_sock_group = "root"' > "$1/etc/libvirt/libvirtd.conf"

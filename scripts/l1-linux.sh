@@ -44,13 +44,13 @@ linux_l2_line() {
 	linux)
 		printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS"
 		;;
-	minivisor) printf -- '--vmx%s minivisor.elf\n' "$(linux_l3_modules)" ;;
+	minivisor) printf -- '--memory %s --vmx%s minivisor.elf\n' $VMM_MEMORY "$(linux_l3_modules)" ;;
 	turtles)
-		printf -- '--vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
-			"$(linux_l3_modules)" "$(linux_tick)"
+		printf -- '--memory %s --vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
+			$VMM_MEMORY "$(linux_l3_modules)" "$(linux_tick)"
 		;;
 	bench) printf -- '--vmx bench.elf%s\n' "${l2_append:+ $l2_append}" ;;
-	*) printf -- '%s.elf count=%s\n' "$1" "$count" ;;
+	*) printf -- '%s.elf count=%s%s\n' "$1" "$count" "${what:+ what=$what}" ;;
 	esac
 }
 
@@ -106,10 +106,18 @@ linux_initramfs() {
 	cat "$BUILD/linux/l1.cpio" "$work/run.cpio" > "$1"
 }
 
+# linux_forecast: what is ahead, in instructions and time of a CPU that has nothing else to do.
+linux_forecast() {
+	case $l1,,$l2, in
+	linux,*,linux,*) say "Linux boots as L1 and as L2: 2600 million instructions, a minute; $timeout s are the limit" ;;
+	*) say "Linux boots as L1: 1200 million instructions, half a minute; $timeout s are the limit" ;;
+	esac
+}
+
 # l1_linux: L1's kernel, its command line and its initramfs; the linux-workload is what else is an L2.
 l1_linux() {
 	needs_bios=yes
-	say "Linux boots as L1: 1200 million instructions, half a minute or more, until it says that it is up"
+	linux_forecast
 	l1_file=$BUILD/linux/vmlinuz
 	l1_line="linux $LINUX_WORDS $(linux_l1_words)"
 	if [ "$l1" = linux-workload ]; then

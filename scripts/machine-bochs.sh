@@ -17,6 +17,12 @@ BOCHS_WINDOWS=100
 BOCHS_GRACE=5
 # Bytes of a disk's cylinder: 16 heads, 63 sectors.
 BOCHS_CYLINDER=$((16 * 63 * 512))
+BOCHS_BOOT_WAYS="rom disk grub"
+# Of mkrom and mkdisk: another way may do.
+STATUS_TOO_MUCH=3
+
+# shellcheck source=scripts/bochs-debugger.sh
+. "$root/scripts/bochs-debugger.sh"
 
 machine_options="tick=instruction cpus=$cpus"
 # What the TSC counts, and so every figure.
@@ -40,24 +46,37 @@ machine_version() {
 	printf 'Bochs %s\n' "$("$BOCHS" --help 2>&1 | sed -n 's/^ *Bochs x86 Emulator \([^ ]*\).*/\1/p')"
 }
 
-# machine_image KERNEL CMDLINE [MODULE STRING]...: a ROM if that fits, which starts without a BIOS. A disk for Linux, which
-# needs the BIOS's tables. Else an ISO.
-machine_image() {
-	if [ -n "${needs_bios-}" ] || is_linux "$1"; then
-		boot=disk
-		disk_image "$@"
-		return
+# boot_ways KERNEL: those that can load it, the fastest first. A ROM has no BIOS, whose tables Linux wants, and GRUB is told
+# of multiboot images alone.
+boot_ways() {
+	if is_linux "$1"; then
+		echo disk
+	elif [ -n "${needs_bios-}" ]; then
+		echo disk grub
+	else
+		echo "$BOCHS_BOOT_WAYS"
 	fi
-	image_status=0
-	"$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/mkrom.txt" || image_status=$?
-	case $image_status in
-	0) boot=rom ;;
-	3)
-		boot=grub
-		grub_image "$@"
-		;;
-	*) die "$STATUS_FAILURE" "$(sed 's/^mkrom: //' "$work/mkrom.txt")" ;;
-	esac
+}
+
+# machine_image KERNEL CMDLINE [MODULE STRING]...: loaded the way that was asked for, or the fastest that can.
+machine_image() {
+	image_ways=$(boot_ways "$1")
+	if [ "$boot_way" != auto ]; then
+		case " $image_ways " in
+		*" $boot_way "*) image_ways=$boot_way ;;
+		*) die "$STATUS_USAGE" "--boot $boot_way: this L1 is loaded by one of: $image_ways" ;;
+		esac
+	fi
+	for boot in $image_ways; do
+		image_status=0
+		case $boot in
+		rom) "$BUILD/mkrom" "$work/rom.img" "$BUILD/rom.bin" "$@" 2> "$work/image.txt" || image_status=$? ;;
+		disk) "$BUILD/mkdisk" "$work/disk.img" "$BUILD/disk.bin" "$@" 2> "$work/image.txt" || image_status=$? ;;
+		grub) grub_image "$@" ;;
+		esac
+		[ "$image_status" -eq $STATUS_TOO_MUCH ] || break
+	done
+	[ "$image_status" -eq 0 ] || die "$STATUS_FAILURE" "$(sed 's/^mk[a-z]*: //' "$work/image.txt")"
 }
 
 # bochs_whole_cylinders FILE: sets $l1_device_file, to a longer copy if the disk's last cylinder is not whole: the
@@ -154,18 +173,14 @@ bochs_step_commands() {
 	}'
 }
 
-# What the debugger is to do: trace TURTLES_TRACE ("TICK INSTRUCTIONS") if it is given, and when the clock ends the run
-# tell of each CPU whether it is in a VM.
+# What the debugger is to do in a run that is traced: trace TURTLES_TRACE ("TICK INSTRUCTIONS") if it is given, and when the
+# clock ends the run tell of each CPU whether it is in a VM.
 bochs_commands() {
 	bochs_step_commands
 	[ -z "${TURTLES_TRACE-}" ] ||
 		printf 'sba %s\nc\ntrace on\ns %s\ntrace off\n' "${TURTLES_TRACE% *}" "${TURTLES_TRACE#* }"
 	echo c
-	cpu_number=0
-	while [ "$cpu_number" -lt "$cpus" ]; do
-		printf 'show "cpu%d.%s"\n' "$cpu_number" RIP "$cpu_number" VMX
-		cpu_number=$((cpu_number + 1))
-	done
+	debugger_ask
 	echo q
 }
 
@@ -189,7 +204,7 @@ close_log() {
 	witness=
 }
 
-# What the debugger prints goes to a file; what it traces, if it is to, to one of its own, as a trace or as counts of steps.
+# Where the debugger traces: what it prints goes to a file, the trace to one of its own, as a trace or as counts of steps.
 open_trace() {
 	debugger_output=$work/debugger.txt
 	[ -n "${TURTLES_TRACE-}${TURTLES_STEPS-}" ] || return 0
@@ -210,6 +225,27 @@ close_trace() {
 	tracer=
 }
 
+# In a run that is not traced, the debugger is talked to as it goes.
+open_dialog() {
+	line_by_line=''
+	if [ -n "${TURTLES_TRACE-}${TURTLES_STEPS-}$trace" ]; then
+		bochs_commands > "$work/commands"
+		return
+	fi
+	line_by_line="stdbuf -oL" debugger_output=$work/debugger
+	mkfifo "$work/commands" "$debugger_output"
+	exec 5<> "$work/commands"
+	debugger_dialog < "$debugger_output" > "$work/debugger.txt" 3>&- 4>&- &
+	dialog=$!
+}
+
+close_dialog() {
+	[ -n "${dialog-}" ] || return 0
+	wait "$dialog" || die "$STATUS_FAILURE" "what the debugger said could not be kept"
+	dialog=''
+	exec 5>&-
+}
+
 # A trace of L0's comes out by standard output too, among what the emulator prints there.
 keep_trace() {
 	if [ -n "$trace" ]; then
@@ -225,14 +261,15 @@ machine_run() {
 	open_trace
 	: > "$out/machine.log"
 	bochs_configuration > "$work/bochsrc"
-	bochs_commands > "$work/commands"
 	mkfifo "$work/console"
 	tee "$out/console.txt" < "$work/console" &
 	reader=$!
 	# Held open until the emulator has ended, so that tee ends even if the emulator never opens it.
 	exec 3> "$work/console"
-	timeout -s INT -k $BOCHS_GRACE "$timeout" "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
-		< /dev/null > "$debugger_output" 2> "$work/errors.txt" 3>&- 4>&- &
+	open_dialog
+	# shellcheck disable=SC2086 # words
+	timeout -s INT -k $BOCHS_GRACE "$timeout" $line_by_line "$BOCHS" -q -f "$work/bochsrc" -rc "$work/commands" \
+		< /dev/null > "$debugger_output" 2> "$work/errors.txt" 3>&- 4>&- 5>&- &
 	emulator=$!
 	machine_status=0
 	wait $emulator || machine_status=$?
@@ -240,6 +277,7 @@ machine_run() {
 	exec 3>&-
 	wait $reader || :
 	reader=
+	close_dialog
 	close_trace
 	keep_trace
 	close_log
@@ -247,7 +285,7 @@ machine_run() {
 
 # Ends what machine_run left running if it was interrupted.
 machine_stop() {
-	for machine_child in ${emulator-} ${reader-} ${witness-} ${tracer-}; do
+	for machine_child in ${emulator-} ${reader-} ${witness-} ${tracer-} ${dialog-}; do
 		kill "$machine_child" 2> "$work/killed" || :
 		wait "$machine_child" || :
 	done
@@ -265,20 +303,3 @@ machine_complaint() {
 		"$out/machine.log" "$work/debugger.txt" | head -n 1
 }
 
-# For each CPU: its number, rip, "guest" (VMX non-root), "root" or "off", the current VMCS. After a timeout.
-machine_stand() {
-	awk -v OFS='\t' '
-	/^show param name: <cpu[0-9]+\./ {
-		cpu = $0
-		gsub(/^.*<cpu|\..*$/, "", cpu)
-		if (cpu >= count) count = cpu + 1
-	}
-	$1 == "RIP" && !(cpu in rip) { rip[cpu] = $3 }
-	$1 == "vmcsptr" { vmcs[cpu] = $3 }
-	$1 == "in_vmx" { vmx[cpu] = $3 }
-	$1 == "in_vmx_guest" { guest[cpu] = $3 }
-	END {
-		for (n = 0; n < count; n++)
-			print n, rip[n], guest[n] == "true" ? "guest" : vmx[n] == "true" ? "root" : "off", vmcs[n]
-	}' "$work/debugger.txt"
-}

@@ -104,6 +104,18 @@ after_instructions() {
 	[ -z "$(machine_instructions)" ] || printf ' after %s instructions' "$(machine_instructions)"
 }
 
+# How much each level executed, from L1's first instruction to the end, halted time included.
+levels_line() {
+	awk -F '\t' -v unit="$machine_unit" '
+	$1 == "run" && $2 ~ /^l[012]_ticks$/ { ticks[substr($2, 2, 1)] = $3; sum += $3 }
+	END {
+		if (!sum) exit
+		printf "in all"
+		for (n = 0; n <= 2; n++) printf "%s L%d %.0f (%.1f %%)", n ? "," : "", n, ticks[n], 100 * ticks[n] / sum
+		print " " unit
+	}' "$out/l0.txt"
+}
+
 write_summary() {
 	{
 		printf '%s, %s, %s CPU, %s MiB, Turtles %s\n' "$version" "$cpu" "$cpus" "$memory" "$commit"
@@ -118,22 +130,28 @@ write_summary() {
 			[ "$cpus" -eq 1 ] || [ "$machine_unit" != instructions ] ||
 				echo "With several CPUs a tick is not one instruction: what one CPU ran counts for all."
 		fi
+		levels_line
 		printf 'verdict: %s%s\n' "$verdict" "$(after_instructions)"
 	} > "$out/summary.txt"
 }
 
-# Which of the levels a CPU is in, by whether VMX is on and by the VMCS it runs on.
+# vmcs01_of NUMBER: the VMCS on which that CPU runs L1; nothing before L0 has told.
+vmcs01_of() {
+	l0_fact vmcs01 | cut -d ' ' -f $(($1 + 1))
+}
+
+# level_of NUMBER VMCS MODE: which of the levels a CPU is in, by whether VMX is on and by the VMCS it runs on.
 level_of() {
-	case $1,$2 in
+	case $2,$3 in
 	*,off) if [ -n "$bare" ]; then echo L1; else echo 'L0, before VMXON'; fi ;;
 	*,root) if [ -n "$bare" ]; then echo L1; else echo L0; fi ;;
 	*,unknown) echo 'one of the levels' ;;
 	*,guest)
 		if [ -n "$bare" ]; then
 			echo L2
-		elif [ "$(l0_fact vmcs01)" = "" ]; then
+		elif [ "$(vmcs01_of "$1")" = "" ]; then
 			echo 'L1 or L2'
-		elif [ $(($(l0_fact vmcs01))) -eq $(($1)) ]; then
+		elif [ "$(vmcs01_of "$1")" = "$2" ]; then
 			echo L1
 		else
 			echo L2
@@ -167,12 +185,33 @@ stand_symbol() {
 	esac
 }
 
+# left_off LEVEL VMCS: where it was left, if this kind of machine can tell.
+left_off() {
+	command -v machine_guest_rip > /dev/null || return 0
+	left_at=$(machine_guest_rip "$2")
+	[ -z "$left_at" ] || printf '; %s left off at %s%s' "$1" "$left_at" "$(stand_symbol "$1" "$left_at")"
+}
+
+# levels_below NUMBER VMCS LEVEL: where those left off that the CPU is not in.
+levels_below() {
+	vmcs01=$(vmcs01_of "$1")
+	case ${bare:-no},$3 in
+	yes,L1) left_off L2 "$2" ;;
+	no,L2) left_off L1 "$vmcs01" ;;
+	no,L0)
+		left_off L1 "$vmcs01"
+		[ "$2" = "$vmcs01" ] || left_off L2 "$2"
+		;;
+	esac
+}
+
 say_timeout() {
 	machine_stand > "$work/stand"
 	[ -s "$work/stand" ] || say "timeout after $timeout s: the emulator did not say where the guest stood"
 	while IFS=$tab read -r number rip mode vmcs; do
-		stand_level=$(level_of "$vmcs" "$mode")
-		say "timeout after $timeout s: cpu $number at rip $rip in $stand_level$(stand_symbol "$stand_level" "$rip")"
+		stand_level=$(level_of "$number" "$vmcs" "$mode")
+		stand_at="cpu $number at rip $rip in $stand_level$(stand_symbol "$stand_level" "$rip")"
+		say "timeout after $timeout s: $stand_at$(levels_below "$number" "$vmcs" "$stand_level")"
 	done < "$work/stand"
 }
 

@@ -20,6 +20,7 @@ usage: ./turtles run [OPTION]...
   --memory MB         its memory (64; with Linux or Xen 1024)
   --l1 NAME|FILE      minivisor, bench (what operations and exits cost), linux (Debian's, with KVM), xen (Debian's), bios
                       (what that boots), or any multiboot 1 image or bzImage (minivisor)
+  --boot WAY          with bochs: how L0 and L1 are loaded, rom, disk or grub (the first that can: the fastest)
   --disk FILE         with --l1 bios: the machine's BIOS boots this disk image as L1
   --cdrom FILE        the same with a CD image
   --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor, turtles and bench; on
@@ -28,6 +29,7 @@ usage: ./turtles run [OPTION]...
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
+  --what WORD         what the payload is to do, where it has a choice (docs/experiments.md)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
   --l2-append STRING  words for the command line of the bench as L2 of linux
@@ -83,9 +85,15 @@ add_switch() {
 	switches="$switches${switches:+ }$1"
 }
 
+# is_option WORD: one of those that usage tells of; the ones without a value are told apart by parse.
+is_option() {
+	usage | awk -v word="$1" '$1 == word { found = 1 } END { exit !found }'
+}
+
 parse() {
-	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 append='' bare='' timeout=''
-	out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect='' serial='' perf='' vmm='' trace=''
+	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append=''
+	bare='' timeout='' out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect=''
+	serial='' perf='' vmm='' trace='' boot_way=auto
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -95,13 +103,12 @@ parse() {
 			usage
 			exit 0
 			;;
-		--machine | --accel | --connect | --serial | --cpu | --cpus | --memory | --l1 | --disk | --cdrom | --l2 | \
-			--l2-cpus | --l2-append | --vmm | --l3 | --count | --module | --append | --set | --timeout | --out)
+		*)
+			is_option "$1" || wrong "unknown option \"$1\""
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			parse_value "$1" "$2"
 			shift
 			;;
-		*) wrong "unknown option \"$1\"" ;;
 		esac
 		shift
 	done
@@ -117,6 +124,7 @@ parse_value() {
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
 	--l1) l1=$2 ;;
+	--boot) boot_way=$2 ;;
 	--disk) disk=$2 ;;
 	--cdrom) cdrom=$2 ;;
 	--l2) l2=$2 ;;
@@ -124,6 +132,7 @@ parse_value() {
 	--vmm) vmm=$2 ;;
 	--l3) l3=$2 ;;
 	--count) count=$2 ;;
+	--what) what=$2 ;;
 	--module) modules="$modules$2$newline" ;;
 	--append) append="$append${append:+ }$2" ;;
 	--l2-append) l2_append="$l2_append${l2_append:+ }$2" ;;
@@ -194,20 +203,34 @@ check_trace() {
 	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
 }
 
-# What depends on the L1 and was not given.
+# What depends on the L1 and was not given; and whether to tell of progress, for what takes minutes.
 l1_defaults() {
+	progress=''
 	case $l1 in
 	linux | linux-workload)
 		memory=${memory:-1024}
 		timeout=${timeout:-600}
+		progress=yes
 		;;
 	xen)
 		memory=${memory:-1024}
 		timeout=${timeout:-1200}
+		progress=yes
 		;;
+	bios) progress=yes ;;
 	esac
 	memory=${memory:-64}
 	timeout=${timeout:-60}
+}
+
+check_boot_way() {
+	case $boot_way,$machine,$l1 in
+	auto,*) ;;
+	*,bios | *,xen) wrong "--boot is not for --l1 $l1, which the machine's BIOS boots" ;;
+	rom,bochs,* | disk,bochs,* | grub,bochs,*) ;;
+	rom,* | disk,* | grub,*) wrong "--boot is for --machine bochs" ;;
+	*) wrong "--boot takes rom, disk or grub, not \"$boot_way\"" ;;
+	esac
 }
 
 check() {
@@ -220,6 +243,7 @@ check() {
 	number_of_at_least --timeout "$timeout" 1
 	number_of_at_least --l2-cpus "$l2_cpus" 1
 	check_trace
+	check_boot_way
 	check_device
 	check_l2
 	case $l1 in
@@ -318,7 +342,7 @@ l1_minivisor() {
 	l1_line=minivisor
 	own_modules=''
 	for name in $(printf '%s' "$l2" | tr , ' '); do
-		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count$newline"
+		own_modules="$own_modules$BUILD/guests/$name.bin${tab}$name count=$count${what:+ what=$what}$newline"
 	done
 }
 
@@ -359,6 +383,7 @@ boot() {
 }
 
 boot_device() {
+	[ "$l1" != xen ] || xen_forecast
 	l1_line="$device ${l1_file##*/}"
 	set --
 	[ -n "$bare" ] || set -- "$l0_file" "$l0_line l1=$device"
@@ -419,6 +444,8 @@ judge() {
 main() {
 	parse "$@"
 	check
+	# shellcheck source=scripts/report.sh
+	. "$root/scripts/report.sh"
 	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP
@@ -430,8 +457,6 @@ main() {
 	! log_is_shared || cp "$out/console.txt" "$out/l0.txt"
 	keep_coverage
 	judge
-	# shellcheck source=scripts/report.sh
-	. "$root/scripts/report.sh"
 	report
 	exit "$status"
 }

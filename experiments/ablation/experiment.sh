@@ -14,6 +14,7 @@ l1s=${ABLATION_L1:-minivisor kvm}
 mechanisms() {
 	cat <<'END'
 ept02_cache ept02_cache=off
+composed_ahead ept02_ahead=off
 large_pages ept01_large_pages=off ept02_large_pages=off
 several_ept02 ept02_slots=1
 several_vmcs02 vmcs02_slots=1
@@ -111,4 +112,23 @@ table() {
 	while read -r id _; do
 		printf '%s\t%s\t%s\t%s\n' "${id%%.*}" "${id#*.}" "$(cost "$id" cpuid cpuid)" "$(cost "$id" memory "$(page_reason "$id")")"
 	done < "$state/points.txt"
+}
+
+# Bars: for each L1 and row, a CPUID and an EPT violation of L2.
+plot() {
+	cat <<END
+set style data histogram
+set style histogram clustered gap 1
+set style fill solid 0.9 noborder
+set title "What L0 executes for an exit of L2, as mechanisms are taken away and added"
+set ylabel "instructions of L0, logarithmic"
+set logscale y
+set grid ytics
+set xtics rotate by 45 right noenhanced
+set key top left noenhanced
+set bmargin 22
+table = '$results/costs.tsv'
+plot table using 3:xtic(stringcolumn(1)." ".stringcolumn(2)) linecolor rgb "#4477aa" title "CPUID of L2", \\
+	table using 4 linecolor rgb "#cc6677" title "EPT violation of L2"
+END
 }

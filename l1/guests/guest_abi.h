@@ -18,10 +18,12 @@ struct guest_header {
 
 /* In the guest's memory, by its hypervisor. */
 #define GUEST_PARAMETERS_ADDRESS 0x1000u
+#define GUEST_WHAT_SIZE 32
 struct guest_parameters {
 	u64 count;         /* how often the payload does what it does */
 	u64 memory_size;   /* guest-physical memory is [0, memory_size) */
 	u32 timer_pending; /* 1 from when the timer went off until its interrupt is delivered */
+	char what[GUEST_WHAT_SIZE]; /* what the payload is to do, where it has a choice; "" as it likes */
 };
 
 #define GUEST_PORT_CONSOLE PORT_COM1
@@ -30,6 +32,18 @@ struct guest_parameters {
 #define GUEST_PORT_TEST 0xe0
 /* Not intercepted. */
 #define GUEST_PORT_PASS 0x80
+
+/*
+ * A device that sends packets. A 32-bit write is the guest-physical address of a struct guest_packet_ring; reads say
+ * how many packets have been sent. What it sends goes out by GUEST_PORT_PASS, a write each.
+ */
+#define GUEST_PORT_PACKETS 0xe4
+#define GUEST_PACKET_SIZE 1500
+#define GUEST_RING_PACKETS 64
+struct guest_packet_ring {
+	u32 count;
+	u32 packets[GUEST_RING_PACKETS]; /* guest-physical addresses */
+};
 
 /* Hypercalls: VMCALL with the number in RAX and an argument in RBX; the answer is in RAX. */
 enum guest_hypercall {

@@ -39,7 +39,7 @@
 struct settings {
 	unsigned cpus, memory_mib, timeout;
 	bool vmx, statistics;
-	const char *prefix, *log, *image;
+	const char *device, *prefix, *log, *image;
 	char command_line[COMMAND_LINE_SIZE];
 	struct module modules[MODULES_MAX];
 	unsigned module_count;
@@ -56,7 +56,7 @@ struct vcpu {
 u8 *memory;
 u64 memory_size;
 
-static struct settings settings = { .cpus = 1, .memory_mib = 64, .prefix = "" };
+static struct settings settings = { .cpus = 1, .memory_mib = 64, .device = "/dev/kvm", .prefix = "" };
 static struct vcpu vcpus[CPUS_MAX];
 static int kvm, vm;
 static int run_size;
@@ -107,15 +107,16 @@ static int request(int descriptor, unsigned long number, const char *name, void 
 
 static void open_kvm(void)
 {
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	kvm = open(settings.device, O_RDWR | O_CLOEXEC);
 	if (kvm < 0 && errno == ENOENT)
-		fail("there is no /dev/kvm: load kvm_intel or kvm_amd, on a machine whose CPU has VMX or SVM");
+		fail("there is no %s: load kvm_intel or kvm_amd, on a machine whose CPU has VMX or SVM",
+		     settings.device);
 	if (kvm < 0 && errno == EACCES)
-		fail("no right to open /dev/kvm: become a member of the group that it belongs to");
+		fail("no right to open %s: become a member of the group that it belongs to", settings.device);
 	if (kvm < 0)
-		fail_errno("/dev/kvm");
+		fail_errno("%s", settings.device);
 	if (ioctl(kvm, KVM_GET_API_VERSION, NULL) != KVM_API_VERSION)
-		fail("this KVM does not speak version %d of the API", KVM_API_VERSION);
+		fail("%s does not speak version %d of KVM's API", settings.device, KVM_API_VERSION);
 	run_size = REQUEST(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL);
 }
 
@@ -371,6 +372,7 @@ static const char usage[] =
 	"  --module FILE      a multiboot module, or Linux's initramfs; \"FILE WORDS\" gives it a command line\n"
 	"  --vmx              the guest's CPU has VMX: a level more\n"
 	"  --timeout SECONDS  end it then (never)\n"
+	"  --device FILE      KVM's (/dev/kvm)\n"
 	"  --prefix TEXT      before each line of the guest's console, COM1, on standard output\n"
 	"  --log FILE         where COM2 goes (standard error)\n"
 	"  --statistics       at the end, how often the guest exited and why\n"
@@ -411,6 +413,8 @@ static void parse_option(const char *name, char *value)
 		settings.memory_mib = number(value, MEMORY_MIB_LEAST, MEMORY_MIB_MOST);
 	else if (!strcmp(name, "--timeout"))
 		settings.timeout = number(value, 1, 1000000);
+	else if (!strcmp(name, "--device"))
+		settings.device = value;
 	else if (!strcmp(name, "--prefix"))
 		settings.prefix = value;
 	else if (!strcmp(name, "--log"))

@@ -1,5 +1,7 @@
 #include "devices.h"
+#include "insn.h"
 #include "print.h"
+#include "string.h"
 
 #define LINE_STATUS_READY 0x60
 #define NOTHING_THERE 0xffffffffu
@@ -23,6 +25,29 @@ static void console_put(struct guest *guest, char c)
 	guest->line[guest->line_length] = '\0';
 }
 
+/* The packets lie in L1 for as long as they are under way, as with any device that L1 stands in for. */
+static void send_packet(struct guest *guest, u32 address)
+{
+	static u8 outgoing[GUEST_PACKET_SIZE];
+	const void *packet = guest_memory(guest, address, GUEST_PACKET_SIZE);
+
+	if (!packet)
+		return;
+	memcpy(outgoing, packet, GUEST_PACKET_SIZE);
+	outb(GUEST_PORT_PASS, outgoing[0]);
+	guest->packets_sent++;
+}
+
+static void send_ring(struct guest *guest, u32 address)
+{
+	const struct guest_packet_ring *ring = guest_memory(guest, address, sizeof(*ring));
+
+	if (!ring)
+		return;
+	for (u32 i = 0; i < ring->count && i < GUEST_RING_PACKETS; i++)
+		send_packet(guest, ring->packets[i]);
+}
+
 void device_out(struct guest *guest, u16 port, u32 value)
 {
 	switch (port) {
@@ -31,6 +56,9 @@ void device_out(struct guest *guest, u16 port, u32 value)
 		break;
 	case GUEST_PORT_TEST:
 		guest->test_counter = value;
+		break;
+	case GUEST_PORT_PACKETS:
+		send_ring(guest, value);
 		break;
 	case TURTLES_PORT_EXIT:
 		guest_end(guest, value == TURTLES_STATUS_SUCCESS);
@@ -45,6 +73,8 @@ u32 device_in(struct guest *guest, u16 port)
 		return LINE_STATUS_READY;
 	case GUEST_PORT_TEST:
 		return (u32)++guest->test_counter;
+	case GUEST_PORT_PACKETS:
+		return guest->packets_sent;
 	default:
 		return NOTHING_THERE;
 	}

@@ -6,6 +6,7 @@
 #include "events.h"
 #include "fields.h"
 #include "insn.h"
+#include "manner.h"
 #include "print.h"
 #include "shadow_paging.h"
 #include "timer.h"
@@ -21,6 +22,7 @@ static const char *const reason_names[EXIT_REASONS] = {
 /* Go on behind the instruction that exited. */
 static void skip_instruction(void)
 {
+	manner_skipped();
 	vmcs_write(guest_rip, vmcs_read(guest_rip) + vmcs_read(vm_exit_instruction_length));
 }
 
@@ -61,6 +63,7 @@ static void handle_io(struct guest *guest)
 		guest_fail(guest, "string I/O, which minivisor does not emulate");
 		return;
 	}
+	manner_user_space();
 	if (qualification & IO_IN)
 		put_in_rax(rax, device_in(guest, port), bytes);
 	else
@@ -203,6 +206,18 @@ static void write_gpr(struct guest *guest, unsigned gpr, u64 value)
 		guest->registers.gpr[gpr] = value;
 }
 
+/* With EPT, L2's CR3 is the CPU's, and the translations that its load would have dropped are L1's to drop. */
+static void load_cr3(struct guest *guest, u64 cr3)
+{
+	if (!settings.ept) {
+		shadow_load_cr3(guest, cr3);
+		return;
+	}
+	vmcs_write(guest_cr3, cr3);
+	if (settings.vpid)
+		invvpid(INVVPID_single_context, guest->vpid, 0);
+}
+
 static void handle_control_register_access(struct guest *guest)
 {
 	u64 qualification = vmcs_read(exit_qualification);
@@ -216,7 +231,7 @@ static void handle_control_register_access(struct guest *guest)
 		return;
 	}
 	if (access == CR_ACCESS_to)
-		shadow_load_cr3(guest, read_gpr(guest, gpr));
+		load_cr3(guest, read_gpr(guest, gpr));
 	else
 		write_gpr(guest, gpr, guest->cr3);
 	skip_instruction();
@@ -257,6 +272,7 @@ void handle_exit(struct guest *guest)
 {
 	u64 reason = vmcs_read(exit_reason);
 
+	manner_exited();
 	/* Bits above the basic reason, a failed entry's too, make it larger than any reason we know. */
 	if (UNLIKELY(reason >= EXIT_REASONS || !handlers[reason])) {
 		handle_unexpected(guest, reason);

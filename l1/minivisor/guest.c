@@ -7,6 +7,7 @@
 #include "fail.h"
 #include "fields.h"
 #include "insn.h"
+#include "manner.h"
 #include "options.h"
 #include "print.h"
 #include "shadow_paging.h"
@@ -36,9 +37,9 @@ static void read_options(struct guest *guest, const char *line)
 	first_word(line, guest->name, sizeof(guest->name));
 	if (!*guest->name)
 		fail("a module's command line must begin with the guest's name, as in \"cpuid count=1000\"");
-	options_check(line, "count|map|hlt|memory");
+	options_check(line, "count|map|hlt|memory|what");
 	guest->map = option_choice(line, "map", settings.map, MAP_CHOICES);
-	guest->hlt_exits = option_choice(line, "hlt", 0, "wait|exit");
+	guest->hlt_exits = option_choice(line, "hlt", settings.hlt_exits, "wait|exit");
 	guest->memory_size = MIB(ALIGN_UP(
 		option_number(line, "memory", MEMORY_MIB_DEFAULT, MEMORY_MIB_MIN, MEMORY_MIB_MAX), 2));
 }
@@ -77,6 +78,7 @@ static void pass_parameters(struct guest *guest, const char *line)
 		.count = option_number(line, "count", COUNT_DEFAULT, 1, COUNT_MAX),
 		.memory_size = guest->memory_size,
 	};
+	option_text(line, "what", guest->parameters->what, GUEST_WHAT_SIZE);
 	guest->registers.gpr[RDI] = GUEST_PARAMETERS_ADDRESS;
 }
 
@@ -117,7 +119,10 @@ static void switch_to(const struct guest *guest)
 
 static void run_to_exit(struct guest *guest)
 {
-	enum vmx_outcome outcome = vmx_enter(&guest->registers, guest->launched);
+	enum vmx_outcome outcome;
+
+	manner_entering(guest);
+	outcome = vmx_enter(&guest->registers, guest->launched);
 
 	if (UNLIKELY(outcome != VMX_SUCCEED))
 		vmx_failed(guest->launched ? "VMRESUME" : "VMLAUNCH", outcome);

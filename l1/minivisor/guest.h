@@ -44,6 +44,7 @@ struct guest {
 	u64 cr3;                    /* with ept=off: what L2 believes CR3 holds */
 	u64 cr2;                    /* CR2 is in no VMCS: kept here while another guest runs */
 	u64 test_counter;           /* behind the test port */
+	u32 packets_sent;
 	char line[GUEST_LINE_SIZE]; /* of output, until its newline */
 	unsigned line_length;
 	u64 exits[EXIT_REASONS];

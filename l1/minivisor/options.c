@@ -45,6 +45,17 @@ bool option_find(const char *line, const char *key, char value[OPTION_SIZE])
 	return false;
 }
 
+void option_text(const char *line, const char *key, char *text, size_t size)
+{
+	char value[OPTION_SIZE];
+
+	if (!option_find(line, key, value))
+		return;
+	if (strlen(value) >= size)
+		fail("%s=%s is too long: at most %lu characters", key, value, size - 1);
+	memcpy(text, value, strlen(value) + 1);
+}
+
 bool parse_number(const char *text, u64 *value)
 {
 	*value = 0;

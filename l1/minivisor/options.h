@@ -12,6 +12,9 @@ bool option_find(const char *line, const char *key, char value[OPTION_SIZE]);
 /* A decimal number within bounds, or what is assumed without one. Ends the run on anything else. */
 u64 option_number(const char *line, const char *key, u64 assumed, u64 low, u64 high);
 
+/* Copy the value of key to text, which is left as it is without one. Ends the run if it has size or more. */
+void option_text(const char *line, const char *key, char *text, size_t size);
+
 /* The index of the value among choices ("off|on"), or what is assumed. Ends the run on anything else. */
 unsigned option_choice(const char *line, const char *key, unsigned assumed, const char *choices);
 

@@ -26,7 +26,7 @@ static void clear_bit(u8 *bitmap, unsigned bit)
 	bitmap[bit / 8] &= (u8)~(1u << bit % 8);
 }
 
-/* One set of bitmaps serves every guest: all is intercepted but a port and an MSR. */
+/* One set of bitmaps serves every guest: all is intercepted but a port and some MSRs. */
 static u8 *io_bitmaps(void)
 {
 	static u8 *bitmaps;
@@ -38,14 +38,22 @@ static u8 *io_bitmaps(void)
 	return bitmaps;
 }
 
+static void pass_msr(u8 *bitmap, u32 msr)
+{
+	clear_bit(bitmap + MSR_BITMAP_READ_HIGH, msr - MSR_HIGH_FIRST);
+	clear_bit(bitmap + MSR_BITMAP_WRITE_HIGH, msr - MSR_HIGH_FIRST);
+}
+
 static u8 *msr_bitmap(void)
 {
 	static u8 *bitmap;
 
 	if (!bitmap) {
 		bitmap = memset(memory_take(PAGE_SIZE, PAGE_SIZE), 0xff, PAGE_SIZE);
-		clear_bit(bitmap + MSR_BITMAP_READ_HIGH, MSR_IA32_FS_BASE - MSR_HIGH_FIRST);
-		clear_bit(bitmap + MSR_BITMAP_WRITE_HIGH, MSR_IA32_FS_BASE - MSR_HIGH_FIRST);
+		pass_msr(bitmap, MSR_IA32_FS_BASE);
+		/* Where L2 has its SYSCALLs lead: not in the VMCS, and shared by all guests. */
+		pass_msr(bitmap, MSR_IA32_STAR);
+		pass_msr(bitmap, MSR_IA32_LSTAR);
 	}
 	return bitmap;
 }
@@ -55,6 +63,8 @@ static void setup_execution_controls(const struct guest *guest)
 	u64 proc = PROC_use_io_bitmaps | PROC_use_msr_bitmaps;
 	u64 proc2 = (settings.ept ? PROC2_enable_ept : 0) | (settings.vpid ? PROC2_enable_vpid : 0);
 
+	if (settings.cr3_exits)
+		proc |= PROC_cr3_load_exiting;
 	if (guest->hlt_exits)
 		proc |= PROC_hlt_exiting;
 	if (!settings.ept)
@@ -162,7 +172,7 @@ static void setup_guest_control_registers(const struct guest *guest)
 	vmcs_write(cr0_guest_host_mask, settings.ept ? 0 : CR0_PAGING);
 	vmcs_write(cr4_guest_host_mask, CR4_VMXE | (settings.ept ? 0 : CR4_PAGING));
 	vmcs_write(guest_cr3, settings.ept ? guest->cr3 : (uintptr_t)guest->shadow_root);
-	vmcs_write(guest_ia32_efer, EFER_LME | EFER_LMA);
+	vmcs_write(guest_ia32_efer, EFER_LME | EFER_LMA | EFER_SCE);
 }
 
 static void setup_guest_rest(const struct guest_header *image)

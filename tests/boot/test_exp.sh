@@ -85,6 +85,12 @@ turtles exp diff "$example/results/quick" "$kept" --within 150
 ok "diff: within so many percent it is none" status_is 0
 turtles exp diff "$kept" "$example/results/quick" --rise 5
 ok "diff: a fall is no rise" status_is 0
+turtles exp diff "$example/results/quick" "$kept" --rise 5
+ok "diff: a rise is one" status_is 1
+sed 's/exits/ratio/' "$example/results/quick/cost.tsv" > "$folder/ratio_a.tsv"
+sed 's/exits/ratio/' "$kept/results/cost.tsv" > "$folder/ratio_b.tsv"
+turtles exp diff "$folder/ratio_a.tsv" "$folder/ratio_b.tsv" --rise 5
+ok "diff: but not of a ratio" status_is 0
 sed -i /skylake/d "$kept/results/cost.tsv"
 turtles exp diff "$example/results/quick" "$kept" --rise 500
 ok "diff: a row that is not there is a difference" printed 'corei7_skylake_x .* no such row'
@@ -97,6 +103,23 @@ END
 turtles exp small --out "$folder/small"
 ok "a point that fails fails the run" status_is 1
 ok "which says why in one line" printed 'the point bad failed:.*it broke.*log$'
+
+write_small << 'EOF'
+tables=all
+plots=curve
+points() { echo 'one true'; }
+table() { printf 'x\ty\n1\t2\n2\t4\n'; }
+plot() { echo "plot '$results/all.tsv' using \"x\":\"y\" with lines title 'a curve of two points'"; }
+EOF
+turtles exp small --out "$folder/small" --record
+ok "a plot is drawn, with its key and its provenance" grep -q 'a curve of two points' "$folder/small/results/curve.svg"
+ok "and has the commit at its foot" grep -q 'commit: ' "$folder/small/results/curve.svg"
+ok "the SVG is recorded" cmp "$folder/small/results/curve.svg" "$TURTLES_EXPERIMENTS/small/results/curve.svg"
+ok "and there is a PNG" test -s "$folder/small/results/curve.png"
+GNUPLOT=$folder/nothing turtles exp small --out "$folder/small"
+ok "without gnuplot there are tables" status_is 0
+ok "and a line that says what to install" printed 'no plots of small.* gnuplot-nox$'
+rm -r "$TURTLES_EXPERIMENTS/small/results"
 
 write_small << END
 tables=all

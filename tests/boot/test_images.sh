@@ -21,7 +21,7 @@ has_header_only() {
 	[ "$(wc -l < "$out/exits.tsv")" -eq 1 ] && grep -q "^from${tab}reason${tab}owner${tab}count" "$out/exits.tsv"
 }
 
-plan 32
+plan 35
 
 run --bare --l1 "$images/hello.elf"
 ok "an image that succeeds" status_is 0
@@ -59,7 +59,7 @@ broken zeros 'zeros: no multiboot 1 header'
 broken truncated.elf 'truncated.elf: .*\(cut short\|no multiboot\)'
 broken header.elf 'header.elf: no multiboot 1 header'
 
-# The same image with small modules from the ROM and with a big one through GRUB: it checks what it is told.
+# The same image with small modules from the ROM, with a big one from a disk and by GRUB: it checks what it is told.
 printf 'a module of %s' 'odd size!' > "$folder/odd"
 head -c 3000000 /dev/zero | tr '\0' x > "$folder/big"
 run --bare --l1 "$images/info.elf" --append 'some words' --append more --module "$folder/odd with words" --memory 32
@@ -70,15 +70,15 @@ cp "$out/console.txt" "$folder/rom.txt"
 ok "a module's command line is its name and words" grep -qF 'module "odd with words" size 00000015' "$folder/rom.txt"
 run --bare --l1 "$images/info.elf" --append 'some words more' --module "$folder/odd with words" \
 	--module "$folder/big" --memory 32
-ok "what does not fit the ROM goes through GRUB" status_is 0
-ok "and is told so" fact_is boot grub
+ok "what does not fit the ROM goes onto a disk" status_is 0
+ok "and is told so" fact_is boot disk
 
 grep -v -e '^upper' -e '^turtles' "$folder/rom.txt" > "$folder/rom-common.txt"
 common() {
 	grep -v -e '^upper' -e '^turtles' "$out/console.txt" | head -n "$(wc -l < "$folder/rom-common.txt")" |
 		cmp - "$folder/rom-common.txt"
 }
-ok "GRUB and the ROM tell an image the same" common
+ok "the disk's loader and the ROM tell an image the same" common
 
 printf 'a second module' > "$folder/second"
 head -c 1600000 /dev/zero > "$folder/most"
@@ -94,5 +94,11 @@ run --bare --l1 "$images/kludge.bin" --module "$folder/most" --memory 4
 ok "a few bytes more do not" status_is 1
 ok "the loader says so" grep -qx 'rom: the image and its modules need more memory than the machine has' "$out/console.txt"
 run --l1 "$images/info.elf" --append 'some words' --module "$folder/big" --set vpid02=off
-ok "L0 and an L1 with a big module, through GRUB" status_is 0
+ok "L0 and an L1 with a big module, from a disk" status_is 0
 ok "L0's switches come that way, too" fact_is switch.vpid02 off
+run --bare --l1 "$images/info.elf" --append 'some words more' --module "$folder/odd with words" \
+	--module "$folder/big" --memory 32 --boot grub
+ok "GRUB loads it as well" status_is 0
+ok "GRUB and the ROM tell an image the same" common
+run --bare --l1 "$images/info.elf" --module "$folder/big" --boot rom
+ok "a ROM that is asked for and too small is refused" refused 'do not fit a ROM of 2 MiB'

@@ -26,13 +26,18 @@ no_packages() {
 		one_error 'cannot fetch linux-image-cloud-amd64 and busybox-static: E: no network'
 }
 
-plan 9
+plan 11
 linux --bare --l2 $l2 --l3 cpuid,memory --count $count
 ok "on the bare CPU" status_is 0
 transcript > "$folder/bare.txt"
 ok "each of them had its say" [ "$(grep -c '^turtles-verdict: success$' "$folder/bare.txt")" -eq 5 ]
+export TURTLES_PROGRESS_SECONDS=1
 linux --l2 $l2 --l3 cpuid,memory --count $count
 ok "on L0: the transcript of the bare CPU" same_transcript "$folder/bare.txt"
+ok "its progress shows: stage, instructions, time" \
+	grep -q "^turtles: [0-9]* s, [0-9]* million instructions; L0 is up, L1 boots" "$folder/stderr"
+ok "and what L1 said last" \
+	grep -q "^turtles: [0-9]* s, [0-9]* million instructions; its console: ." "$folder/stderr"
 ok "L0 hands L2's CPUIDs to L1" [ "$(exits l2 cpuid l1 count)" -ge $count ]
 ok "and counts what of L1's they cause" causes_exits
 ok "KVM counted the exits that L0 handed to it" every_exit_is_kvms

@@ -166,8 +166,10 @@ told_as_bare "small modules, small pages" rom "$@" --set ept01_large_pages=off
 set -- --module "$folder/odd with words" --module "$folder/big words" --module "$folder/odd"
 told --bare "$@" > "$folder/bare.txt"
 ok "a big module on the bare CPU" status_is 0
-told_as_bare "a big module" grub "$@"
-told_as_bare "a big module, l1_offset=8" grub "$@" --set l1_offset=8
+told_as_bare "a big module" disk "$@"
+told_as_bare "a big module, l1_offset=8" disk "$@" --set l1_offset=8
+told --bare --boot grub "$@" > "$folder/bare.txt"
+told_as_bare "a big module, by GRUB" grub "$@" --boot grub
 
 # Images that cannot be there.
 run --l1 "$images/map.elf" --memory $MEMORY
@@ -205,12 +207,16 @@ ok "the most of these is enough" status_is 0
 run --l1 "$images/hello.elf" --memory 4
 ok "4 MiB are too little for L0" refused 'not enough memory: L0 needs [0-9]* MiB'
 run --l1 "$images/hello.elf" --memory 9 --module "$folder/big"
-ok "9 MiB with a module are too little for L0, by GRUB" refused 'not enough memory: L0 needs [0-9]* MiB'
+ok "9 MiB with a module are too little for L0, from a disk" refused 'not enough memory: L0 needs [0-9]* MiB'
 run --l1 "$images/hello.elf" --memory 16 --module "$folder/most"
 ok "a module that leaves L0 no room" refused 'give the machine more memory'
-run --l1 "$images/hello.elf" --memory 16 --module "$folder/huge"
+run --l1 "$images/hello.elf" --memory 12 --module "$folder/huge"
 ok "a module that the loader has no room for is not left out" status_is 1
-ok "and the loader says so" grep -q "GRUB: no room for huge" "$out/console.txt"
+ok "and the loader says so" grep -q "^disk: the image and its modules need more memory" "$out/console.txt"
+ok "and its verdict arrives" fact_is verdict failure
+run --l1 "$images/hello.elf" --memory 16 --module "$folder/huge" --boot grub
+ok "nor does GRUB leave it out" status_is 1
+ok "and it says so" grep -q "GRUB: no room for huge" "$out/console.txt"
 run --l1 "$images/hello.elf" --memory $MEMORY --module "$folder/huge" --set l1_offset=50
 ok "a module larger than the memory that l1_offset leaves" refused 'do not fit its memory'
 run --l1 "$images/hello.elf" --memory $MEMORY --set l1_offset=1024

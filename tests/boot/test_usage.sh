@@ -14,7 +14,7 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -s "$folder/stdout" ] && [ ! -e "$out" ]
 }
 
-plan 30
+plan 32
 refuse 'unknown option "--frob"' --frob
 refuse 'unknown option "cpuid"' cpuid
 refuse '--l2 needs a value' --l2
@@ -45,6 +45,8 @@ refuse '--disk and --cdrom are for --l1 bios' --l1 xen --disk "$images/bios.bin"
 refuse '--trace is of what L0 sees' --trace --bare
 refuse '--trace is for --machine bochs' --trace --machine qemu
 refuse '--set trace=on: that is what --trace is for' --set trace=on
+refuse '--boot takes rom, disk or grub, not "cd"' --boot cd
+refuse '--boot is not for --l1 xen' --l1 xen --boot disk
 
 turtles frobnicate
 ok "an unknown command is refused" one_error 'unknown command "frobnicate"; there are: run conform fuzz .*doctor help'

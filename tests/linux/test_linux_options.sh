@@ -21,7 +21,7 @@ run_into() {
 	status_is 0 && cp "$out/exits.tsv" "$folder/$1.tsv"
 }
 
-plan 17
+plan 20
 l2=cpuid,memory,exception,msr
 linux --bare --l2 $l2 --count 50
 ok "on the bare CPU" status_is 0
@@ -34,6 +34,9 @@ done
 for option in enable_shadow_vmcs=0 enable_shadow_vmcs=1 pml=0 pml=1; do
 	ok "kvm_intel.$option" with_option "kvm_intel.$option"
 done
+ok "kvm_intel.nested=1" with_option kvm_intel.nested=1
+ok "kvm_intel.nested=1 is in force" grep -q "^L1: kvm_intel.nested=Y" "$out/console.txt"
+ok "kvm_intel.nested=1: KVM counted the exits that L0 handed to it" every_exit_is_kvms
 ok "a run" run_into first
 ok "the same run again" run_into second
 ok "both have the same exits" cmp "$folder/first.tsv" "$folder/second.tsv"

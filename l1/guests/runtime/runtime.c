@@ -8,7 +8,9 @@
 #define LINE_SIZE 128
 #define COUNT_DEFAULT 100
 #define COUNT_KEY "count="
+#define WHAT_KEY "what="
 #define GATE_INTERRUPT_64 0x8e
+#define GATE_CPL3 0x60
 #define SELECTOR_CODE 8
 
 /* SDM "64-Bit Mode IDT" */
@@ -68,15 +70,20 @@ static NORETURN void end(bool success)
 	machine_end(success ? TURTLES_STATUS_SUCCESS : TURTLES_STATUS_FAILURE);
 }
 
+void unexpected_trap(const struct trap_frame *frame)
+{
+	report("unexpected exception %lu at rip %lx, error code %lx, cr2 %lx", frame->vector, frame->rip,
+	       frame->error_code, read_cr2());
+	end(false);
+}
+
 void trap(struct trap_frame *frame)
 {
 	if (frame->vector < VECTORS && handlers[frame->vector]) {
 		handlers[frame->vector](frame);
 		return;
 	}
-	report("unexpected exception %lu at rip %lx, error code %lx, cr2 %lx", frame->vector, frame->rip,
-	       frame->error_code, read_cr2());
-	end(false);
+	unexpected_trap(frame);
 }
 
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame))
@@ -97,17 +104,37 @@ static void load_idt(void)
 	lidt(&(struct descriptor_pointer){ sizeof(idt) - 1, (uintptr_t)idt });
 }
 
+void open_gate(unsigned vector)
+{
+	idt[vector].type = GATE_INTERRUPT_64 | GATE_CPL3;
+}
+
+/* What stands behind "key="; the empty string if there is no such word. */
+static const char *value_of(const char *line, const char *key)
+{
+	while (*line && strncmp(line, key, strlen(key)))
+		line++;
+	return *line ? line + strlen(key) : line;
+}
+
 static u64 count_in(const char *line)
 {
+	const char *digits = value_of(line, COUNT_KEY);
 	u64 count = 0;
 
-	while (*line && strncmp(line, COUNT_KEY, strlen(COUNT_KEY)))
-		line++;
-	if (!*line)
+	if (!*digits)
 		return COUNT_DEFAULT;
-	for (line += strlen(COUNT_KEY); *line >= '0' && *line <= '9'; line++)
-		count = count * 10 + (u64)(*line - '0');
+	for (; *digits >= '0' && *digits <= '9'; digits++)
+		count = count * 10 + (u64)(*digits - '0');
 	return count;
+}
+
+static void copy_what(char *what, const char *line)
+{
+	const char *word = value_of(line, WHAT_KEY);
+
+	for (unsigned i = 0; i < GUEST_WHAT_SIZE - 1 && word[i] && word[i] != ' '; i++)
+		what[i] = word[i];
 }
 
 static void read_multiboot_info(const struct multiboot_info *info)
@@ -115,6 +142,7 @@ static void read_multiboot_info(const struct multiboot_info *info)
 	const char *line = info->flags & MULTIBOOT_INFO_CMDLINE ? (const char *)(uintptr_t)info->cmdline : "";
 
 	own_parameters.count = count_in(line);
+	copy_what(own_parameters.what, line);
 	own_parameters.memory_size = MIB(1) + KIB(info->mem_upper);
 }
 

@@ -24,6 +24,10 @@ struct trap_frame {
 
 /* Have a handler called for a vector. Anything else that comes ends the payload in failure. */
 void on_trap(unsigned vector, void (*handler)(struct trap_frame *frame));
+/* What becomes of the others; for a handler that is called out of place. */
+NORETURN void unexpected_trap(const struct trap_frame *frame);
+/* Let CPL 3 raise a vector by INT n. */
+void open_gate(unsigned vector);
 
 static inline u64 hypercall(enum guest_hypercall number, u64 argument)
 {
