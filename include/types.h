@@ -26,6 +26,7 @@ typedef int64_t s64;
 #define PACKED __attribute__((packed))
 #define NORETURN __attribute__((noreturn))
 #define COLD __attribute__((cold, noinline))
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define LIKELY(x) __builtin_expect(!!(x), 1)

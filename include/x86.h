@@ -129,6 +129,8 @@ enum x86_vector {
 #define AR_TYPE BITS(3, 0)
 #define AR_S BIT(4)
 #define AR_DPL_SHIFT 5
+#define AR_DPL BITS(6, 5)
+#define AR_CONFORMING BIT(2) /* of a code segment */
 #define AR_P BIT(7)
 #define AR_L BIT(13)
 #define AR_DB BIT(14)

@@ -6,6 +6,7 @@
 #include "nested.h"
 #include "vmcs_shadow/apic.h"
 #include "vmcs_shadow/operand.h"
+#include "l1_walk.h"
 #include "stats.h"
 #include "vmx_insn.h"
 #include "turtles_abi.h"
@@ -38,16 +39,13 @@ struct cr_retry {
 struct cpu {
 	/* The guest's registers and what entry.S keeps; it knows these by offset. RSP is in the VMCS. */
 	u64 gpr[GPRS];
-	u64 host_rsp;
+	u64 stack; /* where L0's begins, while a guest runs */
 	u64 tsc_entry, tsc_exit;
-	u64 trace_ticks; /* since the last exit, that went into the trace */
+	u32 wishes; /* what to see to before the next entry; also set by other CPUs and the NMI handler: atomic */
 	bool attention; /* an NMI has hit L0 since it last looked at the wishes: do not enter a guest */
-	bool abandoned; /* so the last entry did not happen */
-
-	bool launch; /* the current VMCS is clear: enter by VMLAUNCH */
+	u64 trace_ticks; /* since the last exit, that went into the trace */
 	enum level level; /* who runs at the next entry */
 	bool sipi_taken;   /* started by a SIPI, nothing executed since as far as L0 knows */
-	u32 wishes; /* what to see to before the next entry; also set by other CPUs and the NMI handler: atomic */
 	u8 sipi_vector; /* of WISH_sipi */
 	bool kicked; /* an NMI of L0's own is on its way to this CPU; atomic */
 	bool in_guest; /* may use translations of EPT01 and EPT02; set under the lock */
@@ -60,6 +58,7 @@ struct cpu {
 	u64 feature_control; /* IA32_FEATURE_CONTROL as L1 sees it */
 	unsigned shutdown_matched; /* bytes of "Shutdown" seen on its port */
 	struct cr_retry cr_retry;
+	struct l1_walk walk;
 
 	struct nested nested;
 	struct stats stats;
@@ -73,39 +72,30 @@ struct cpu *current_cpu(void);
 /* What the CPU offers, probed once at start. main.c */
 extern struct vmx_capabilities host_caps;
 
-/* entry.S; and the way that entries go: these, or with the trace around them. trace.c */
-void vmx_transition(void);
-void vmx_transition_kickable(void);
-extern void (*vmx_way_in)(void), (*vmx_way_in_kickable)(void);
-
-#define VMX_ENTER(transition) \
-	__asm__ volatile("call " transition : "+D"(cpu), "+S"(rsi) : : \
-			 "rax", "rbx", "rcx", "rdx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", \
-			 "cc", "memory")
-
 /*
- * Enter the current VMCS; returns the CPU at its next exit. It saves no register over the guest's: what the compiler
- * needs afterwards it keeps on the stack. An entry that VMfails goes by way of vmx_entry_failed().
+ * entry.S: run guests on the current VMCS, for ever, and have exits handled; the second where there are several CPUs,
+ * whose functions are those called ..._among. Exits arrive at the exit points.
  */
-static inline struct cpu *vmx_enter(struct cpu *cpu, bool launch)
-{
-	u64 rsi = launch;
+NORETURN void vmx_run(struct cpu *cpu);
+NORETURN void vmx_run_among(struct cpu *cpu);
+void vmx_exit_point_l1(void);
+void vmx_exit_point_l2(void);
+void vmx_exit_point_among(void);
+void vmx_exit_point_l1_traced(void);
+void vmx_exit_point_l2_traced(void);
 
-	VMX_ENTER("*vmx_way_in(%%rip)");
-	return cpu;
-}
-/* Of entry.S: the CPU refused the current VMCS. If L1 is to blame it runs next, and the answer is whom to enter. */
-COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 rflags);
-/* The same, but abandoned if an NMI has asked for attention; see kick.h. */
-static inline struct cpu *vmx_enter_kickable(struct cpu *cpu, bool launch)
-{
-	u64 rsi = launch;
-
-	VMX_ENTER("*vmx_way_in_kickable(%%rip)");
-	return cpu;
-}
-#undef VMX_ENTER
-void vmx_exit_point(void);
+/* What entry.S calls, all of it in exit.c. The exit at hand: */
+void cpu_exit_l1(struct cpu *cpu);
+void cpu_exit_l2(struct cpu *cpu);
+bool cpu_exit_among(struct cpu *cpu); /* with cpu_prepare_among() for the next entry */
+/* Before an entry, if there are wishes: see to them. True if the VMCS to enter is clear. */
+bool cpu_attend(struct cpu *cpu);
+/* Before an entry: the same, and give up the lock. */
+bool cpu_prepare_among(struct cpu *cpu);
+/* An NMI has asked for attention before the entry: do all of that once more. */
+bool cpu_entry_abandoned(struct cpu *cpu);
+/* The CPU refused the current VMCS, with these RFLAGS. If L1 is to blame, L1 runs next; whatever else is the end. */
+COLD void vmx_refused(struct cpu *cpu, u64 rflags);
 
 /* Run L1, and L2 for it, for ever. exit.c */
 NORETURN void cpu_run(struct cpu *cpu);

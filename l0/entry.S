@@ -1,75 +1,36 @@
 /*
- * The way into a guest and out of it: called by vmx_enter() (cpu.h), it returns at the next VM exit.
- * In: RDI = struct cpu, ESI = launch. Out: RDI = struct cpu. If the entry VMfails: vmx_entry_failed(cpu, RFLAGS), which
- * may give the CPU back to resume L1.
- * No other register survives: they are the guest's meanwhile.
+ * L0's loop on a CPU: into a guest, out of it at an exit, which cpu_exit_l1() or cpu_exit_l2() (exit.c) deals with,
+ * by who has exited. vmx_run(cpu) begins it, on the stack of the caller. With several CPUs it is vmx_run_among(), and
+ * exits arrive at vmx_exit_point_among.
  *
  * struct cpu begins with the guest's registers; the stack pointer runs over them, down at an exit (the VMCS's
- * host_rsp is their end) and up at an entry. The TSC is read as near to the transitions as registers allow; what lies
- * between is told to stats.c by two constants there, and proved by the witness test.
+ * host_rsp is their end) and up at an entry, as far as RBP: RSP, which comes next, is in the VMCS. Meanwhile cpu->stack
+ * is where L0's own stack begins, with the address of RBP's place on it. The TSC is read as near to the transitions as
+ * registers allow; what lies between is told to stats.c by two constants there, and proved by the witness test.
  *
- * An NMI between vmx_window_start and the entry, or before it as attention tells, must not be overlooked: it may be
- * another CPU that wants this one out of its guest. fault.c turns back an entry that has got no further than this.
+ * An entry is a VMRESUME, unless what has to be seen to before it (cpu_attend(), cpu_prepare_among()) tells that the
+ * VMCS is clear. One that the CPU refuses goes by way of vmx_refused() (exit.c), behind which L1 runs.
+ *
+ * With several CPUs an NMI between vmx_window_start and the entry, or before it as attention tells, must not be
+ * overlooked: it may be another CPU that wants this one out of its guest. fault.c turns back an entry that has got no
+ * further than this.
  */
-#define CPU_HOST_RSP 128
+#define CPU_RAX 0
+#define CPU_RCX 8
+#define CPU_RDX 16
+#define CPU_RBX 24
+#define CPU_RBP 40
+#define CPU_STACK 128
 #define CPU_TSC_ENTRY 136
 #define CPU_TSC_EXIT 144
-#define CPU_TRACE_TICKS 152
-#define CPU_ATTENTION 160
-#define CPU_ABANDONED 161
+#define CPU_WISHES 152
+#define CPU_ATTENTION 156
+#define CPU_TRACE_TICKS 160
+/* A place in struct cpu, where RSP is at that of RBP. */
+#define AT_RBP(offset) (offset) - CPU_RBP(%rsp)
 
-	.text
-	.globl vmx_transition, vmx_transition_kickable
-vmx_transition_kickable:
-	movq	%rsp, CPU_HOST_RSP(%rdi)
-vmx_window_start:
-	cmpb	$0, CPU_ATTENTION(%rdi)
-	jne	vmx_entry_abandoned
-vmx_transition:
-	movq	%rsp, CPU_HOST_RSP(%rdi)
-	movq	%rdi, %rsp
-	rdtsc
-	movl	%eax, CPU_TSC_ENTRY(%rdi)
-	movl	%edx, CPU_TSC_ENTRY + 4(%rdi)
-	testl	%esi, %esi
-	popq	%rax
-	popq	%rcx
-	popq	%rdx
-	popq	%rbx
-	leaq	8(%rsp), %rsp
-	popq	%rbp
-	popq	%rsi
-	popq	%rdi
-	popq	%r8
-	popq	%r9
-	popq	%r10
-	popq	%r11
-	popq	%r12
-	popq	%r13
-	popq	%r14
-	popq	%r15
-	jnz	1f
-	vmresume
-	jmp	2f
-1:	vmlaunch
-vmx_window_end:
-2:	leaq	-CPU_HOST_RSP(%rsp), %rdi
-	movq	(%rsp), %rsp
-	pushfq
-	popq	%rsi
-	call	vmx_entry_failed
-	movq	%rax, %rdi		/* L1 goes on */
-	xorl	%esi, %esi
-	jmp	vmx_transition
-
-/* The NMI handler comes here with the stack and the RDI of the caller. */
-	.globl vmx_entry_abandoned, vmx_window_start, vmx_window_end
-vmx_entry_abandoned:
-	movb	$1, CPU_ABANDONED(%rdi)
-	ret
-
-	.globl vmx_exit_point
-vmx_exit_point:
+	/* Behind an exit, onto L0's stack; RDI = struct cpu. */
+	.macro save_guest
 	pushq	%r15
 	pushq	%r14
 	pushq	%r13
@@ -81,62 +42,181 @@ vmx_exit_point:
 	pushq	%rdi
 	pushq	%rsi
 	pushq	%rbp
-	leaq	-8(%rsp), %rsp
-	pushq	%rbx
-	pushq	%rdx
-	pushq	%rcx
-	pushq	%rax
+	leaq	-CPU_RBP(%rsp), %rdi
+	movq	%rbx, CPU_RBX(%rdi)
+	movq	%rdx, CPU_RDX(%rdi)
+	movq	%rcx, CPU_RCX(%rdi)
+	movq	%rax, CPU_RAX(%rdi)
 	rdtsc
-	movl	%eax, CPU_TSC_EXIT(%rsp)
-	movl	%edx, CPU_TSC_EXIT + 4(%rsp)
-	movq	%rsp, %rdi
-	movq	CPU_HOST_RSP(%rsp), %rsp
-	ret
+	movl	%eax, CPU_TSC_EXIT(%rdi)
+	movl	%edx, CPU_TSC_EXIT + 4(%rdi)
+	movq	CPU_STACK(%rdi), %rsp
+	.endm
+
+	/* In: RSP at the place of RBP. If the entry VMfails: RDI = struct cpu, RSI = RFLAGS, on L0's stack. */
+	.macro enter_guest instruction
+	rdtsc
+	movl	%eax, AT_RBP(CPU_TSC_ENTRY)
+	movl	%edx, AT_RBP(CPU_TSC_ENTRY + 4)
+	movq	AT_RBP(CPU_RAX), %rax
+	movq	AT_RBP(CPU_RCX), %rcx
+	movq	AT_RBP(CPU_RDX), %rdx
+	movq	AT_RBP(CPU_RBX), %rbx
+	popq	%rbp
+	popq	%rsi
+	popq	%rdi
+	popq	%r8
+	popq	%r9
+	popq	%r10
+	popq	%r11
+	popq	%r12
+	popq	%r13
+	popq	%r14
+	popq	%r15
+	\instruction
+	leaq	-CPU_STACK(%rsp), %rdi
+	movq	(%rsp), %rsp
+	pushfq
+	popq	%rsi
+	.endm
+
+	/* RDI = struct cpu. */
+	.macro keep_stack
+	leaq	CPU_RBP(%rdi), %rax
+	pushq	%rax
+	movq	%rsp, CPU_STACK(%rdi)
+	.endm
+
+	/* From the place of RBP back to L0's stack; RDI = struct cpu. */
+	.macro turn_back
+	leaq	-CPU_RBP(%rsp), %rdi
+	movq	CPU_STACK(%rdi), %rsp
+	.endm
 
 /*
- * The same with a hook of trace.c before and behind. What of it falls between the readings of the TSC is measured, and
- * the rest of the instructions that are not there without a trace are these: the first RDTSC, and behind the second
- * what takes its sum, with the CALL or RET at the end.
+ * What the trace takes is kept out of the accounts (trace.c): it is measured from one RDTSC to another, and
+ * the instructions beside are counted here.
  */
-#define TICKS_BESIDE 8
+#define TICKS_OF_SUM 7
 
-	.macro TICKS_BEGIN
+	.macro ticks_begin
 	rdtsc
 	shlq	$32, %rdx
 	orq	%rax, %rdx
 	pushq	%rdx
 	.endm
 
-	.macro TICKS_END
+	.macro ticks_end beside
 	rdtsc
 	shlq	$32, %rdx
 	orq	%rdx, %rax
 	popq	%rdx
 	subq	%rdx, %rax
-	addq	$TICKS_BESIDE, %rax
+	addq	$(TICKS_OF_SUM + \beside), %rax
 	addq	%rax, CPU_TRACE_TICKS(%rdi)
 	.endm
 
-	.macro TRACED transition
-	.globl \transition\()_traced
-\transition\()_traced:
-	TICKS_BEGIN
-	pushq	%rdi
-	pushq	%rsi
-	call	trace_entering
-	popq	%rsi
-	popq	%rdi
-	TICKS_END
-	call	\transition
-	TICKS_BEGIN
+	/* The hooks of trace.c: behind an exit, on L0's stack; and before an entry, at the place of RBP. */
+	.macro hook_exited
+	ticks_begin
 	pushq	%rdi
 	call	trace_exited
 	popq	%rdi
-	TICKS_END
-	ret
+	ticks_end 0
 	.endm
 
-	TRACED vmx_transition
-	TRACED vmx_transition_kickable
+	.macro hook_entering
+	turn_back
+	ticks_begin
+	pushq	%rdi
+	call	trace_entering
+	popq	%rdi
+	ticks_end 3
+	movq	(%rsp), %rsp
+	.endm
+
+	.macro no_hook
+	.endm
+
+	/* In: L0's stack. */
+	.macro go_on traced, entering
+	movq	(%rsp), %rsp
+	cmpl	$0, AT_RBP(CPU_WISHES)
+	jne	vmx_attend\traced
+	\entering
+	enter_guest vmresume
+	call	vmx_refused
+	jmp	vmx_start\traced
+	.endm
+
+	/* The loop of one CPU. */
+	.macro loop traced, exited, entering
+	.globl vmx_exit_point_l1\traced, vmx_exit_point_l2\traced
+vmx_exit_point_l1\traced:
+	save_guest
+	\exited
+	call	cpu_exit_l1
+	go_on \traced, \entering
+
+vmx_exit_point_l2\traced:
+	save_guest
+	\exited
+	call	cpu_exit_l2
+vmx_start\traced:
+	go_on \traced, \entering
+
+vmx_attend\traced:
+	turn_back
+	call	cpu_attend
+	movq	(%rsp), %rsp
+	testb	%al, %al
+	jnz	1f
+	\entering
+	enter_guest vmresume
+	call	vmx_refused
+	jmp	vmx_start\traced
+1:	\entering
+	enter_guest vmlaunch
+	call	vmx_refused
+	jmp	vmx_start\traced
+	.endm
+
+	.text
+	loop , no_hook, no_hook
+	loop _traced, hook_exited, hook_entering
+
+	.globl vmx_run
+vmx_run:
+	keep_stack
+	jmp	vmx_start
+
+	.globl vmx_run_among, vmx_exit_point_among, vmx_entry_abandoned, vmx_window_start, vmx_window_end
+vmx_run_among:
+	keep_stack
+	call	cpu_prepare_among
+	jmp	vmx_start_among
+
+vmx_exit_point_among:
+	save_guest
+	call	cpu_exit_among
+vmx_start_among:
+	movq	(%rsp), %rsp
+vmx_window_start:
+	cmpb	$0, AT_RBP(CPU_ATTENTION)
+	jne	2f
+	testb	%al, %al
+	jnz	1f
+	enter_guest vmresume
+	jmp	vmx_window_end
+1:	enter_guest vmlaunch
+vmx_window_end:
+	call	vmx_refused
+	xorl	%eax, %eax
+	jmp	vmx_start_among
+2:	turn_back
+/* The NMI handler comes here with the stack and the RDI of cpu_exit_among(). */
+vmx_entry_abandoned:
+	call	cpu_entry_abandoned
+	jmp	vmx_start_among
 
 	.section .note.GNU-stack, "", @progbits

@@ -1,11 +1,13 @@
-/* The run loop and the dispatch of L1's exits. */
+/* What entry.S calls: exits, their dispatch, and what comes before the next entry. */
 #include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "l1_task.h"
+#include "options.h"
 #include "smp.h"
 #include "print.h"
 #include "stats_account.h"
+#include "trace.h"
 
 typedef void exit_handler(struct cpu *cpu);
 
@@ -17,8 +19,16 @@ static void exception_or_nmi_exit(struct cpu *cpu)
 		l1_exception_exit(cpu);
 }
 
-/* What L1 can cause. A reason without a handler is one that vmcs01's controls rule out. */
+static void unexpected_exit(struct cpu *cpu)
+{
+	exit_unexpected(cpu, "L0 expects no such exit of L1");
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+/* What L1 can cause. Any other reason is one that vmcs01's controls rule out. */
 static exit_handler *const l1_handler[EXIT_REASONS] = {
+	[0 ... EXIT_REASONS - 1] = unexpected_exit,
 	[REASON_exception_or_nmi] = exception_or_nmi_exit,
 	[REASON_triple_fault] = l1_triple_fault_exit,
 	[REASON_init_signal] = l1_init_exit,
@@ -48,16 +58,24 @@ static exit_handler *const l1_handler[EXIT_REASONS] = {
 	[REASON_xsetbv] = l1_xsetbv_exit,
 	[REASON_vmfunc] = nested_vmfunc_exit,
 };
+#pragma GCC diagnostic pop
 
-static void l1_exit(struct cpu *cpu, u32 reason)
+void cpu_exit_l1(struct cpu *cpu)
 {
-	if (UNLIKELY(reason >= EXIT_REASONS || !l1_handler[reason])) {
-		stats_exit(&cpu->stats, LEVEL_1, reason < EXIT_REASONS ? reason : 0);
-		exit_unexpected(cpu, "L0 expects no such exit of L1");
-	}
-	stats_exit(&cpu->stats, LEVEL_1, reason);
-	cpu->launch = false;
+	u64 reason = vmread(ENC_exit_reason);
+
+	stats_account(cpu);
+	if (UNLIKELY(reason >= EXIT_REASONS))
+		unexpected_exit(cpu);
+	stats_exit(&cpu->stats, LEVEL_1, (u32)reason);
 	l1_handler[reason](cpu);
+}
+
+void cpu_exit_l2(struct cpu *cpu)
+{
+	stats_account(cpu);
+	stats_l2_ran(cpu);
+	nested_exit(cpu, (u32)vmread(ENC_exit_reason));
 }
 
 /* Does the guest that runs next hold back an NMI? With virtual NMIs the blocking is of L1's own making. */
@@ -111,62 +129,90 @@ void l1_nmi_exit(struct cpu *cpu)
 	nmi_unblock();
 }
 
-static void attend(struct cpu *cpu)
+/* Where nothing has exited yet, nothing was entered. */
+static bool is_clear(const struct cpu *cpu)
+{
+	return cpu->level == LEVEL_2 ? !cpu->nested.current->launched02 : !cpu->tsc_exit;
+}
+
+bool cpu_attend(struct cpu *cpu)
 {
 	if (cpu->level == LEVEL_2 && cpu->nested.current->trying) {
 		cpu->attention = false; /* this entry fails at once, and L2 does not run */
-		return;
+	} else {
+		smp_attend(cpu);
+		if (cpu->wishes & WISH_nmi)
+			pass_on_nmi(cpu);
 	}
-	smp_attend(cpu);
-	if (cpu->wishes & WISH_nmi)
-		pass_on_nmi(cpu);
+	return is_clear(cpu);
 }
 
 /*
  * L1 is to blame where the CPU looks at memory of L1's that L0 has looked at before: it may have changed since, by
  * another CPU, or be a device, which answers the CPU alone. The lock is free, as around every entry.
  */
-COLD struct cpu *vmx_entry_failed(struct cpu *cpu, u64 flags)
+void vmx_refused(struct cpu *cpu, u64 flags)
 {
+	u64 error = flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0;
 	bool blamed;
 
 	if (cpu_count > 1)
 		shared_lock();
-	blamed = cpu->level == LEVEL_2 && flags & RFLAGS_ZF && nested_entry_refused(cpu);
+	blamed = cpu->level == LEVEL_2 && error && nested_entry_refused(cpu);
 	if (!blamed) {
-		print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags,
-		      flags & RFLAGS_ZF ? vmread(ENC_vm_instruction_error) : 0);
+		print("VM entry failed with rflags %lx, VM-instruction error %lu\n", flags, error);
 		exit_unexpected(cpu, "the CPU refused a VMCS of L0's making");
 	}
 	if (cpu_count > 1)
 		shared_unlock();
-	return cpu;
 }
 
-NORETURN void cpu_run(struct cpu *cpu)
+/* The lock is held, and what it takes is kept out of the accounts. */
+static void traced(struct cpu *cpu, void (*hook)(struct cpu *cpu))
 {
-	if (cpu_count > 1)
-		shared_lock(); /* held wherever L0 is at work; guests run without */
-	for (;;) {
-		u32 reason;
+	u64 start;
 
-		if (UNLIKELY(cpu->wishes))
-			attend(cpu);
-		if (UNLIKELY(cpu_count > 1)) {
-			kickable_begin(cpu);
-			cpu = vmx_enter_kickable(cpu, cpu->launch);
-			if (!kickable_end(cpu))
-				continue;
-		} else {
-			cpu = vmx_enter(cpu, cpu->launch);
-		}
-		stats_account(cpu);
-		reason = (u32)vmread(ENC_exit_reason);
-		if (cpu->level == LEVEL_1)
-			l1_exit(cpu, reason);
-		else
-			nested_exit(cpu, reason);
-	}
+	if (!options.trace)
+		return;
+	start = rdtsc();
+	hook(cpu);
+	cpu->trace_ticks += rdtsc() - start;
+}
+
+bool cpu_prepare_among(struct cpu *cpu)
+{
+	if (cpu->wishes)
+		cpu_attend(cpu);
+	traced(cpu, trace_entering);
+	kickable_begin(cpu);
+	return is_clear(cpu);
+}
+
+/* The lock is held wherever L0 is at work; guests run without. */
+bool cpu_exit_among(struct cpu *cpu)
+{
+	kickable_end(cpu);
+	traced(cpu, trace_exited);
+	if (cpu->level == LEVEL_1)
+		cpu_exit_l1(cpu);
+	else
+		cpu_exit_l2(cpu);
+	return cpu_prepare_among(cpu);
+}
+
+bool cpu_entry_abandoned(struct cpu *cpu)
+{
+	kickable_end(cpu);
+	return cpu_prepare_among(cpu);
+}
+
+void cpu_run(struct cpu *cpu)
+{
+	wish(cpu, WISH_look); /* at the launch state */
+	if (options.cpus == 1)
+		vmx_run(cpu);
+	shared_lock();
+	vmx_run_among(cpu);
 }
 
 static void dump_fields(void)

@@ -204,7 +204,7 @@ static void turn_back(struct cpu *cpu, struct fault_frame *frame)
 	cpu->attention = true;
 	if (is_within(frame->rip, vmx_window_start, vmx_window_end)) {
 		frame->rip = (u64)vmx_entry_abandoned;
-		frame->rsp = cpu->host_rsp;
+		frame->rsp = cpu->stack;
 		frame->gpr[FRAME_RDI] = (u64)cpu;
 	} else if (is_within(frame->rip, halt_window_start, halt_window_end)) {
 		frame->rip = (u64)halt_window_end;

@@ -38,7 +38,7 @@ static u32 read_pkru(void)
 	return pkru;
 }
 
-static struct paging_state l1_paging(enum paging_privilege privilege)
+struct paging_state l1_paging(enum paging_privilege privilege)
 {
 	struct paging_state state = {
 		.cr0 = vmread(ENC_guest_cr0), .cr3 = vmread(ENC_guest_cr3), .cr4 = vmread(ENC_guest_cr4),
@@ -202,6 +202,13 @@ bool guest_probe_linear(struct cpu *cpu, u64 linear, unsigned size, bool write)
 	return translate_span(if_l2(cpu), l1_privilege(), linear, size, write, &span);
 }
 
+/* SDM "Segmentation in IA-32e Mode": the offset is the address, but for FS and GS. The rest is for operand_linear(). */
+static inline bool offset_is_linear(const struct vmx_operand *operand, unsigned size)
+{
+	return l1_in_64bit_code() && operand->segment < SEGMENT_fs && is_canonical(operand->offset, 48) &&
+	       is_canonical(operand->offset + size - 1, 48);
+}
+
 static inline struct segment_state segment_state_of(enum segment number)
 {
 	u32 place = 2 * number; /* encodings of the segments follow each other */
@@ -218,16 +225,35 @@ static inline unsigned linear_width(void)
 	return vmread(ENC_guest_cr4) & CR4_LA57 ? 57 : 48;
 }
 
-bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
+static COLD bool address_by_segment(const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
 {
 	struct segment_state segment = segment_state_of(operand->segment);
 	unsigned width = linear_width();
 	int vector = operand_linear(operand, &segment, size, write, l1_in_64bit_code(), width, linear);
 
-	(void)cpu;
 	if (vector >= 0)
 		inject_exception((enum x86_vector)vector, true, 0);
 	return vector < 0;
+}
+
+bool l1_operand_address(const struct vmx_operand *operand, unsigned size, bool write, u64 *linear)
+{
+	*linear = operand->offset;
+	return LIKELY(offset_is_linear(operand, size)) || address_by_segment(operand, size, write, linear);
+}
+
+bool l1_read_operand(struct cpu *cpu, u64 linear, u64 *to, unsigned size)
+{
+	const u64 *from = l1_walk_recall(&cpu->walk, linear, size);
+
+	if (UNLIKELY(!from)) {
+		l1_walk_remember(&cpu->walk, linear);
+		return l1_read_linear(PAGING_supervisor, linear, to, size);
+	}
+	to[0] = from[0];
+	if (size > sizeof(u64))
+		to[1] = from[1];
+	return true;
 }
 
 #define PDPTE_RESERVED (BITS(2, 1) | BITS(8, 5))

@@ -20,6 +20,8 @@ bool l1_probe_linear(enum paging_privilege privilege, u64 linear, unsigned size,
 bool guest_read_linear(struct cpu *cpu, u64 linear, void *to, unsigned size);
 bool guest_write_linear(struct cpu *cpu, u64 linear, const void *from, unsigned size);
 bool guest_probe_linear(struct cpu *cpu, u64 linear, unsigned size, bool write);
+/* L1's paging as it stands, for accesses with these rights. */
+struct paging_state l1_paging(enum paging_privilege privilege);
 /* What instructions have at the current privilege level. */
 enum paging_privilege l1_privilege(void);
 
@@ -36,8 +38,10 @@ bool l1_read_pdptes(u64 cr3, u64 pdpte[PDPTES]);
  */
 unsigned guest_fetch(struct cpu *cpu, u8 *code, unsigned size);
 
-/* The memory operand of the VMX instruction that exited; false if L1 was given an exception instead. */
-bool l1_operand_address(struct cpu *cpu, const struct vmx_operand *operand, unsigned size, bool write, u64 *linear);
+/* The linear address of a VMX instruction's memory operand; false if L1 was given an exception instead. */
+bool l1_operand_address(const struct vmx_operand *operand, unsigned size, bool write, u64 *linear);
+/* Read it, 8 or 16 bytes in words, as CPL 0 does; false if L1 was given a page fault instead. */
+bool l1_read_operand(struct cpu *cpu, u64 linear, u64 *to, unsigned size);
 
 /*
  * The same operand as L1 has it, for one who only looks: nothing is injected, and no accessed flag is set. False if the

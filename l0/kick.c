@@ -79,14 +79,10 @@ void kickable_begin(struct cpu *cpu)
 	shared_unlock();
 }
 
-bool kickable_end(struct cpu *cpu)
+void kickable_end(struct cpu *cpu)
 {
-	bool abandoned = cpu->abandoned;
-
 	__atomic_store_n(&cpu->in_guest, false, __ATOMIC_SEQ_CST);
-	cpu->abandoned = false;
 	shared_lock();
-	return !abandoned;
 }
 
 void kick_wait(struct cpu *cpu)
@@ -97,5 +93,5 @@ void kick_wait(struct cpu *cpu)
 	halt_unless(&cpu->attention);
 	shared_lock();
 	cpu->attention = false;
-	cpu->stats.previous_exit += rdtsc() - start; /* idle is not L0's work */
+	stats_idle(&cpu->stats, rdtsc() - start);
 }

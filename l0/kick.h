@@ -32,9 +32,9 @@ void nmi_unblock(void);
  */
 void kick_all_out(void);
 
-/* Around an entry, with more than one CPU: give up the lock, and take it. False if the entry was abandoned. */
+/* Around an entry, with more than one CPU: give up the lock, and take it. */
 void kickable_begin(struct cpu *cpu);
-bool kickable_end(struct cpu *cpu);
+void kickable_end(struct cpu *cpu);
 
 /* Halt until an NMI has arrived since the CPU last cleared its attention. The lock is not held meanwhile. */
 void kick_wait(struct cpu *cpu);

@@ -9,13 +9,16 @@
 #define EBX7_INTEL_PT BIT(25)
 #define ECX7_OSPKE BIT(4)
 
+/* Leaves that L0 answers in part or in whole itself, all below 32 but its own; and LEAF_FEATURES. */
+#define RARE_LEAVES (BIT(LEAF_EXTENDED_FEATURES) | BIT(LEAF_PROCESSOR_TRACE))
+
 /* OSXSAVE mirrors CR4.OSXSAVE of L1, not of L0; SDM "CPUID". SMX is not offered. */
-static inline void leaf_features(struct cpuid_result *r)
+static inline u64 leaf_features_ecx(u64 ecx)
 {
 	bool osxsave = vmread(ENC_guest_cr4) & CR4_OSXSAVE;
 
-	r->ecx = (r->ecx & ~(u32)(CPUID1_ECX_OSXSAVE | CPUID1_ECX_SMX)) | (u32)CPUID1_ECX_HYPERVISOR |
-		 (osxsave ? (u32)CPUID1_ECX_OSXSAVE : 0);
+	ecx &= ~(CPUID1_ECX_OSXSAVE | CPUID1_ECX_SMX);
+	return ecx | CPUID1_ECX_HYPERVISOR | (osxsave ? CPUID1_ECX_OSXSAVE : 0);
 }
 
 /* Intel PT writes to physical memory past EPT01, so it is not offered. */
@@ -46,7 +49,7 @@ static struct cpuid_result features(u32 leaf, u32 subleaf)
 	return (struct cpuid_result){ .eax = TURTLES_FEATURE_DRW, .ebx = FIELD_PLACES };
 }
 
-static inline void answer(struct cpu *cpu, const struct cpuid_result *r)
+static void answer(struct cpu *cpu, const struct cpuid_result *r)
 {
 	cpu->gpr[GPR_rax] = r->eax;
 	cpu->gpr[GPR_rbx] = r->ebx;
@@ -55,7 +58,6 @@ static inline void answer(struct cpu *cpu, const struct cpuid_result *r)
 	l1_skip_instruction();
 }
 
-/* The rarer leaves that L0 answers in part or in whole itself. */
 static COLD void rare_leaf(struct cpu *cpu, u32 leaf, u32 subleaf)
 {
 	struct cpuid_result r = { 0 };
@@ -71,25 +73,24 @@ static COLD void rare_leaf(struct cpu *cpu, u32 leaf, u32 subleaf)
 	answer(cpu, &r);
 }
 
-/* The first are a bit each. */
-static inline bool is_rare_leaf(u32 leaf)
+static inline bool is_rare(u32 leaf)
 {
 	if (LIKELY(leaf < 32))
-		return (BIT(LEAF_EXTENDED_FEATURES) | BIT(LEAF_PROCESSOR_TRACE)) >> leaf & 1;
+		return RARE_LEAVES >> leaf & 1;
 	return leaf == TURTLES_CPUID_SIGNATURE || leaf == TURTLES_CPUID_FEATURES;
 }
 
 void l1_cpuid_exit(struct cpu *cpu)
 {
-	u32 leaf = (u32)cpu->gpr[GPR_rax], subleaf = (u32)cpu->gpr[GPR_rcx];
-	struct cpuid_result r;
+	u64 *gpr = cpu->gpr;
+	u32 leaf = (u32)gpr[GPR_rax];
 
-	if (UNLIKELY(is_rare_leaf(leaf))) {
-		rare_leaf(cpu, leaf, subleaf);
+	if (UNLIKELY(is_rare(leaf))) {
+		rare_leaf(cpu, leaf, (u32)gpr[GPR_rcx]);
 		return;
 	}
-	r = cpuid(leaf, subleaf);
+	cpuid_in_place(&gpr[GPR_rax], &gpr[GPR_rbx], &gpr[GPR_rcx], &gpr[GPR_rdx]);
 	if (leaf == LEAF_FEATURES)
-		leaf_features(&r);
-	answer(cpu, &r);
+		gpr[GPR_rcx] = leaf_features_ecx(gpr[GPR_rcx]);
+	l1_skip_instruction();
 }

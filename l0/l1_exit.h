@@ -37,24 +37,25 @@ static inline bool l1_in_64bit_code(void)
 	return (vmread(ENC_guest_cs_access_rights) & AR_L) != 0;
 }
 
-/* Lift what held for the next instruction only; SDM "Guest Non-Register State". */
-COLD void l1_end_blocking(u64 interruptibility);
-/* A single-step trap is due behind the instruction; SDM "Pending Debug Exceptions" of that section. */
-COLD void l1_single_step(void);
+/*
+ * Behind an instruction: lift what held for the next one only, SDM "Guest Non-Register State"; and if RFLAGS has TF, a
+ * single-step trap is due, "Pending Debug Exceptions" of that section.
+ */
+COLD void l1_end_instruction(u64 interruptibility, u64 rflags);
 
 /* Go on length bytes further, behind an instruction that L0 has executed; RFLAGS are those it began with. */
 static inline void l1_advance_by(u64 length, u64 rflags)
 {
-	u64 from = vmread(ENC_guest_rip), rip = from + length;
+	u64 rip = vmread(ENC_guest_rip) + length;
 	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
 
-	if (UNLIKELY((from ^ rip) >> 32) && !l1_in_64bit_code())
+	if (UNLIKELY((u32)rip < (u32)length) && !l1_in_64bit_code()) /* beyond 4 GiB */
 		rip = (u32)rip;
-	vmwrite(ENC_guest_rip, rip);
+	vmwrite_sure(ENC_guest_rip, rip);
 	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
-		l1_end_blocking(interruptibility);
-	if (UNLIKELY(rflags & RFLAGS_TF))
-		l1_single_step();
+		l1_end_instruction(interruptibility, rflags);
+	else if (UNLIKELY(rflags & RFLAGS_TF))
+		l1_end_instruction(interruptibility, rflags);
 }
 
 /* Go on behind the instruction that exited. */
@@ -94,8 +95,8 @@ void l1_nmi_window_exit(struct cpu *cpu);
 
 /* vmcs01.c */
 void vmcs01_init(struct cpu *cpu);
-/* L0's own state into the current VMCS as its host state. */
-void vmcs_write_host_state(struct cpu *cpu);
+/* L0's own state into the current VMCS, which is to run that level, as its host state. */
+void vmcs_write_host_state(struct cpu *cpu, enum level level);
 /* Start L1 in 32-bit protected mode as multiboot has it. */
 void vmcs01_start_multiboot(struct cpu *cpu, u32 entry, u32 info);
 /* In 32-bit protected mode with the segments of the Linux boot protocol; params: L1-physical, its boot_params. */

@@ -122,7 +122,7 @@ static bool string_operand(struct cpu *cpu, u64 qualification, u64 mask, u64 *li
 		.offset = cpu->gpr[in ? GPR_rdi : GPR_rsi] & mask,
 	};
 
-	return l1_operand_address(cpu, &operand, IO_SIZE(qualification), in, linear) &&
+	return l1_operand_address(&operand, IO_SIZE(qualification), in, linear) &&
 	       guest_probe_linear(cpu, *linear, IO_SIZE(qualification), in);
 }
 

@@ -12,11 +12,9 @@
 
 static struct l1_region regions[L1_REGIONS];
 static unsigned region_count;
-static const struct l1_region *recent = regions; /* the last that was found */
+struct l1_recent l1_recent = { .region = regions };
 static u64 hole; /* a host page that nothing backs */
 static u64 ept01_root;
-/* The leaf of EPT01 that was looked up last, while EPT01 stays as it is; a size of 0: none. */
-static struct { u64 start, size; struct ept_leaf leaf; } recent_leaf;
 static struct page_stack stack01;
 static struct ept_pages pages01;
 u64 eptp01;
@@ -66,7 +64,7 @@ static void overlay(struct l1_region region)
 	memmove(&regions[first], &regions[last], (region_count - last) * sizeof(regions[0]));
 	region_count -= last - first;
 	insert_region(first, region);
-	recent = regions;
+	l1_recent.region = regions;
 }
 
 static void overlay_ram(u64 start, u64 end, u64 host)
@@ -123,11 +121,11 @@ unsigned l1_regions(const struct l1_region **table)
 /* Accesses come in rows: most fall where the one before did. */
 static const struct l1_region *find_region(u64 address10)
 {
-	if (LIKELY(address10 >= recent->start && address10 < recent->end))
-		return recent;
+	if (LIKELY(address10 >= l1_recent.region->start && address10 < l1_recent.region->end))
+		return l1_recent.region;
 	for (unsigned i = 0; i < region_count; i++)
 		if (address10 < regions[i].end)
-			return recent = &regions[i];
+			return l1_recent.region = &regions[i];
 	return NULL;
 }
 
@@ -191,7 +189,7 @@ static struct ept_leaf region_leaf(const struct l1_region *region, u64 address10
 static void ept01_start_over(void)
 {
 	kick_all_out();
-	recent_leaf.size = 0;
+	l1_recent.leaf_size = 0;
 	ept01_evictions++;
 	ept_table_clear(&pages01, ept01_root);
 	watch_forget_all();
@@ -203,7 +201,7 @@ static void map_at(u64 address10)
 	struct ept_leaf leaf = region_leaf(find_region(address10), address10);
 	u64 base = ALIGN_DOWN(address10, EPT_LEVEL_SIZE(leaf.level));
 
-	recent_leaf.size = 0;
+	l1_recent.leaf_size = 0;
 	if (!ept_table_map(&pages01, ept01_root, base, &leaf)) {
 		ept01_start_over();
 		ASSERT(ept_table_map(&pages01, ept01_root, base, &leaf));
@@ -343,17 +341,17 @@ static COLD bool map_and_look_up(u64 address10, struct ept_leaf *leaf)
 bool ept01_lookup(void *context, u64 address10, struct ept_leaf *leaf)
 {
 	(void)context;
-	if (LIKELY(address10 - recent_leaf.start < recent_leaf.size)) {
-		*leaf = recent_leaf.leaf;
+	if (LIKELY(address10 - l1_recent.leaf_start < l1_recent.leaf_size)) {
+		*leaf = l1_recent.leaf;
 		return true;
 	}
 	if (address10 >= address_space_end())
 		return false;
 	if (!ept_table_lookup(&pages01, ept01_root, address10, leaf) && !map_and_look_up(address10, leaf))
 		return false;
-	recent_leaf.size = EPT_LEVEL_SIZE(leaf->level);
-	recent_leaf.start = ALIGN_DOWN(address10, recent_leaf.size);
-	recent_leaf.leaf = *leaf;
+	l1_recent.leaf_size = EPT_LEVEL_SIZE(leaf->level);
+	l1_recent.leaf_start = ALIGN_DOWN(address10, l1_recent.leaf_size);
+	l1_recent.leaf = *leaf;
 	return true;
 }
 
@@ -367,7 +365,7 @@ void ept01_protect(u64 address10, u8 rights)
 	struct ept_leaf leaf;
 
 	ept01_lookup(NULL, address10, &leaf);
-	recent_leaf.size = 0;
+	l1_recent.leaf_size = 0;
 	rights = unguarded_rights(address10, rights);
 	if (!ept_table_protect(&pages01, ept01_root, ALIGN_DOWN(address10, PAGE_SIZE), rights)) {
 		ept01_start_over();

@@ -69,4 +69,12 @@ void watch_forget_all(void);
 /* Change the rights of one 4 KiB page in EPT01. */
 void ept01_protect(u64 address10, u8 rights);
 
+/* What was looked up last, which is looked at first. To leave no trace of a look-up, put it back as it was. */
+struct l1_recent {
+	const struct l1_region *region;
+	struct ept_leaf leaf; /* of EPT01, mapping leaf_size bytes from leaf_start on; 0: none */
+	u64 leaf_start, leaf_size;
+};
+extern struct l1_recent l1_recent;
+
 #endif

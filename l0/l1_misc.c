@@ -3,16 +3,13 @@
 #include "print.h"
 #include "vmcs_shadow/task.h"
 
-void l1_end_blocking(u64 interruptibility)
+void l1_end_instruction(u64 interruptibility, u64 rflags)
 {
 	u64 blocking = INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss;
 
 	vmwrite(ENC_guest_interruptibility_state, interruptibility & ~blocking);
-}
-
-void l1_single_step(void)
-{
-	vmwrite(ENC_guest_pending_debug_exceptions, vmread(ENC_guest_pending_debug_exceptions) | DR6_BS);
+	if (rflags & RFLAGS_TF)
+		vmwrite(ENC_guest_pending_debug_exceptions, vmread(ENC_guest_pending_debug_exceptions) | DR6_BS);
 }
 
 void inject_exception(enum x86_vector vector, bool has_error_code, u32 error_code)

@@ -360,7 +360,7 @@ static bool switch_task(struct cpu *cpu, struct task_switch *to)
 {
 	if (!find_tss(to) || !probe(to) || !exchange(cpu, to))
 		return false;
-	l1_end_blocking(vmread(ENC_guest_interruptibility_state));
+	l1_end_instruction(vmread(ENC_guest_interruptibility_state), 0);
 	load_registers(cpu, to);
 	load_selectors(&to->task);
 	return load_cr3(to) && load_segments(to) && push_error_code(to);

@@ -71,6 +71,7 @@ struct cpu *cpu_bring_up(unsigned number, u64 ram_bytes)
 	struct cpu *cpu = pool_allocate(ALIGN_UP(sizeof(struct cpu), PAGE_SIZE) / PAGE_SIZE);
 
 	cpu->number = number;
+	l1_walk_forget(&cpu->walk);
 	cpu_tables_init(number);
 	enable_vmx(cpu);
 	vmcs01_init(cpu);

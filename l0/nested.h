@@ -35,6 +35,7 @@ struct field_write {
 struct vmcs_slot {
 	struct vmcs12 vmcs12;
 	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
+	const volatile struct vmcs_region_header *region12; /* that page of L1's; NULL if it is not RAM */
 	u64 vmcs02;  /* host physical */
 	u64 direct12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
 	/*
@@ -103,7 +104,9 @@ struct nested {
 	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
 	u64 clock;
 	struct vmx_capabilities caps12;
+	struct field_set writable12; /* what L1 may write by VMWRITE */
 	struct ept_features features12;
+	struct ept_walk_path path12; /* of EPT12 */
 	struct ept02_cache ept02;
 	struct ept02 ept02_slots[EPT02_SLOTS_MAX];
 	struct page_stack ept02_stack;
@@ -128,8 +131,8 @@ struct cpu;
 /* nested_state.c: the slots. */
 void nested_init(struct cpu *cpu, u64 ram_bytes);
 u64 nested_memory_pages(u64 ram_bytes);
-/* The slot of a VMCS of L1's: the one it has, or a new one, its contents read from L1's memory. */
-struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12, bool shadow);
+/* The slot of a VMCS of L1's: the one that slot_find() has found, or a new one, its contents read from L1's memory. */
+struct vmcs_slot *slot_activate(struct cpu *cpu, struct vmcs_slot *found, u64 vmptr12, bool shadow);
 /*
  * The same for the shadow VMCS that the current VMCS links to; the current one keeps its slot. SDM "Software Use of
  * Virtual-Machine Control Structures": the entry makes it active.

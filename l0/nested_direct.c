@@ -254,8 +254,7 @@ static void remember_accesses(struct cpu *cpu, u64 total)
 void nested_direct_look_again(struct cpu *cpu)
 {
 	struct direct *direct = &cpu->nested.direct;
-	const struct exit_row (*row)[STATS_OWNERS] = cpu->stats.row[LEVEL_1];
-	u64 total = row[REASON_vmread][HANDLED_l0].count + row[REASON_vmwrite][HANDLED_l0].count;
+	u64 total = stats_l1_exits(&cpu->stats, REASON_vmread) + stats_l1_exits(&cpu->stats, REASON_vmwrite);
 	bool many = total - direct->total_before > FEW_ACCESSES;
 
 	if (!direct->rounds)

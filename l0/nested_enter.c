@@ -292,7 +292,7 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot,
 /* Constants of every vmcs02: L0's host state; L1's MSR lists are L0's to work through. */
 static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	vmcs_write_host_state(cpu);
+	vmcs_write_host_state(cpu, LEVEL_2);
 	vmwrite(ENC_vm_exit_msr_store_count, 0);
 	vmwrite(ENC_vm_exit_msr_load_count, 0);
 	vmwrite(ENC_vm_entry_msr_load_count, 0);
@@ -428,11 +428,10 @@ void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
 		wish(cpu, WISH_wait);
 }
 
-static void begin_l2(struct cpu *cpu, const struct vmcs_slot *slot)
+static void begin_l2(struct cpu *cpu)
 {
 	cpu->nested.entering = true;
 	cpu->level = LEVEL_2;
-	cpu->launch = !slot->launched02;
 }
 
 /* The fields that L1 changed are copied. */
@@ -454,13 +453,15 @@ static inline void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 		}
 		vmcs12->dirty.word[i] = 0;
 	}
-	begin_l2(cpu, slot);
+	begin_l2(cpu);
 }
 
 /* vmcs02 is ready. With an MSR list L2 may have to wait. */
 static void begin_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	begin_l2(cpu, slot);
+	begin_l2(cpu);
+	if (UNLIKELY(!slot->launched02))
+		wish(cpu, WISH_look); /* at the launch state */
 	if (UNLIKELY(smp_l2_waits()))
 		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
 	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
@@ -531,9 +532,9 @@ bool nested_entry_refused(struct cpu *cpu)
 		nested_reflect(cpu, REASON_tpr_below_threshold, 0);
 		return true;
 	}
+	slot->settled = 0;
 	load_vmcs01(cpu);
 	cpu->level = LEVEL_1;
-	cpu->launch = false;
 	nested_complete(cpu, VMX_FAIL_VALID, VMERR_entry_invalid_control_fields);
 	return true;
 }

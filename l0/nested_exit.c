@@ -1,4 +1,5 @@
 /* Out of L2: whose an exit is, what of it L1 gets to see. */
+#include "kick.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "msr_list.h"
@@ -315,6 +316,8 @@ static COLD void refused_by_cpu(struct cpu *cpu, u32 reason)
 	struct vmcs_slot *slot = cpu->nested.current;
 
 	stats_exit(&cpu->stats, LEVEL_2, reason);
+	slot->settled = 0; /* vmcs02 may still be clear, at which no settled entry looks */
+	wish(cpu, WISH_look);
 	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
 		nested_guest_state_tried(cpu, slot);
 		return;
@@ -357,7 +360,6 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		return;
 	}
 	slot->vmcs12.launched = slot->launched02 = true;
-	cpu->launch = false;
 	stats_exit(&cpu->stats, LEVEL_2, reason);
 	if (reason == REASON_ept_violation)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));

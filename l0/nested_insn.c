@@ -27,13 +27,16 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	} else if (outcome == VMX_FAIL_INVALID) {
 		rflags |= RFLAGS_CF;
 	}
-	vmwrite(ENC_guest_rflags, rflags);
+	vmwrite_sure(ENC_guest_rflags, rflags);
 	l1_advance(rflags);
 }
 
-static void succeed(struct cpu *cpu)
+static inline void succeed(void)
 {
-	nested_complete(cpu, VMX_SUCCEED, 0);
+	u64 rflags = vmread(ENC_guest_rflags) & ~RFLAGS_VMX_OUTCOME;
+
+	vmwrite_sure(ENC_guest_rflags, rflags);
+	l1_advance(rflags);
 }
 
 static void fail(struct cpu *cpu, u32 number)
@@ -60,19 +63,19 @@ static struct vmx_operand decode(struct cpu *cpu)
 			      cpu->gpr);
 }
 
-static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, void *to, unsigned size)
+static bool read_operand(struct cpu *cpu, const struct vmx_operand *operand, u64 *to, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, false, &linear) &&
-	       l1_read_linear(PAGING_supervisor, linear, to, size);
+	return l1_operand_address(operand, size, false, &linear) &&
+	       l1_read_operand(cpu, linear, to, size);
 }
 
-static bool write_operand(struct cpu *cpu, const struct vmx_operand *operand, const void *from, unsigned size)
+static bool write_operand(const struct vmx_operand *operand, const void *from, unsigned size)
 {
 	u64 linear;
 
-	return l1_operand_address(cpu, operand, size, true, &linear) &&
+	return l1_operand_address(operand, size, true, &linear) &&
 	       l1_write_linear(PAGING_supervisor, linear, from, size);
 }
 
@@ -151,7 +154,7 @@ void nested_vmxon_exit(struct cpu *cpu)
 			return;
 		}
 		enter_vmx_operation(cpu, pointer);
-		succeed(cpu);
+		succeed();
 	}
 }
 
@@ -160,7 +163,7 @@ void nested_vmxoff_exit(struct cpu *cpu)
 	if (!may_execute(cpu))
 		return;
 	nested_vmxoff(cpu);
-	succeed(cpu);
+	succeed();
 }
 
 /* VMCLEAR of a VMCS that is not active: only its launch state is known to the architecture. */
@@ -192,13 +195,20 @@ void nested_vmclear_exit(struct cpu *cpu)
 			slot_release(cpu, slot);
 		else
 			clear_in_memory(pointer);
-		succeed(cpu);
+		succeed();
 	}
+}
+
+/* Of a VMCS that is active L0 knows where its region is. */
+static u32 revision_of(const struct vmcs_slot *slot, u64 pointer)
+{
+	return slot && slot->region12 ? slot->region12->revision : region_revision(pointer);
 }
 
 void nested_vmptrld_exit(struct cpu *cpu)
 {
 	struct vmx_operand operand;
+	struct vmcs_slot *slot;
 	u64 pointer;
 	u32 revision;
 
@@ -207,7 +217,8 @@ void nested_vmptrld_exit(struct cpu *cpu)
 	operand = decode(cpu);
 	if (!read_operand(cpu, &operand, &pointer, sizeof(pointer)))
 		return;
-	revision = region_revision(pointer);
+	slot = slot_find(cpu, pointer);
+	revision = revision_of(slot, pointer);
 	if (!region_pointer_valid(cpu, pointer)) {
 		fail(cpu, VMERR_vmptrld_invalid_address);
 	} else if (pointer == cpu->nested.vmxon_pointer) {
@@ -215,9 +226,9 @@ void nested_vmptrld_exit(struct cpu *cpu)
 	} else if (!is_own_vmcs(cpu, revision)) {
 		fail(cpu, VMERR_vmptrld_incorrect_revision);
 	} else {
-		cpu->nested.current = slot_activate(cpu, pointer, revision & VMCS_REVISION_SHADOW);
+		cpu->nested.current = slot_activate(cpu, slot, pointer, revision & VMCS_REVISION_SHADOW);
 		nested_direct_follow(cpu);
-		succeed(cpu);
+		succeed();
 	}
 }
 
@@ -230,31 +241,26 @@ void nested_vmptrst_exit(struct cpu *cpu)
 		return;
 	operand = decode(cpu);
 	pointer = cpu->nested.current ? cpu->nested.current->vmptr12 : VMCS_NO_POINTER;
-	if (write_operand(cpu, &operand, &pointer, sizeof(pointer)))
-		succeed(cpu);
+	if (write_operand(&operand, &pointer, sizeof(pointer)))
+		succeed();
 }
 
-/* The value of a register operand; RSP is in the VMCS. Outside 64-bit mode registers have 32 bits. */
-static u64 register_value(struct cpu *cpu, enum gpr gpr)
+/* The value of a register operand; RSP is in the VMCS. Outside 64-bit mode (!wide) registers have 32 bits. */
+static inline u64 register_value(struct cpu *cpu, enum gpr gpr, bool wide)
 {
 	u64 value = UNLIKELY(gpr == GPR_rsp) ? vmread(ENC_guest_rsp) : cpu->gpr[gpr];
 
-	return LIKELY(l1_in_64bit_code()) ? value : (u32)value;
+	return wide ? value : (u32)value;
 }
 
-static void set_register(struct cpu *cpu, enum gpr gpr, u64 value)
+static inline void set_register(struct cpu *cpu, enum gpr gpr, u64 value, bool wide)
 {
-	if (UNLIKELY(!l1_in_64bit_code()))
+	if (!wide)
 		value = (u32)value;
 	if (UNLIKELY(gpr == GPR_rsp))
 		vmwrite(ENC_guest_rsp, value);
 	else
 		cpu->gpr[gpr] = value;
-}
-
-static unsigned register_size(void)
-{
-	return l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
 }
 
 static COLD void fetch_stale(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field)
@@ -292,61 +298,141 @@ static inline bool may_access_fields(struct cpu *cpu)
 	return cpu->nested.current != NULL;
 }
 
-void nested_vmread_exit(struct cpu *cpu)
+/*
+ * The same at once for what is the case nearly always: 64-bit code at CPL 0, and a current VMCS, so that L1 is in VMX
+ * operation, whose fields are in no page of L1's. CS alone tells: unless it is conforming, its DPL is the CPL. SDM
+ * "Checks on Guest Segment Registers".
+ */
+static inline bool is_wide_and_may_access_fields(const struct cpu *cpu)
 {
-	u32 information, number = 0;
-	u64 encoding, value = 0;
-	enum vmcs_field field;
-	enum vmx_outcome outcome;
+	u64 cs = vmread(ENC_guest_cs_access_rights);
+	const struct vmcs_slot *slot = cpu->nested.current;
+
+	return (cs & (AR_L | AR_DPL | AR_CONFORMING)) == AR_L && slot && !slot->page;
+}
+
+/* The memory forms; false if the access faults. */
+static COLD bool write_memory_operand(struct cpu *cpu, u64 value, bool wide)
+{
+	struct vmx_operand operand = decode(cpu);
+
+	return write_operand(&operand, &value, wide ? sizeof(u64) : sizeof(u32));
+}
+
+static COLD bool read_memory_operand(struct cpu *cpu, u64 *value, bool wide)
+{
+	struct vmx_operand operand = decode(cpu);
+	u64 linear;
+
+	*value = 0;
+	return l1_operand_address(&operand, wide ? sizeof(u64) : sizeof(u32), false, &linear) &&
+	       l1_read_linear(PAGING_supervisor, linear, value, wide ? sizeof(u64) : sizeof(u32));
+}
+
+static COLD void finish_vmread_to_memory(struct cpu *cpu, u64 value, bool wide)
+{
+	if (write_memory_operand(cpu, value, wide))
+		succeed();
+}
+
+static ALWAYS_INLINE void finish_vmread(struct cpu *cpu, u32 information, u64 value, bool wide)
+{
+	if (UNLIKELY(!(information & INFO_IS_REGISTER))) {
+		finish_vmread_to_memory(cpu, value, wide);
+		return;
+	}
+	set_register(cpu, INFO_REGISTER1(information), value, wide);
+	succeed();
+}
+
+/* In any mode, of any field. */
+static COLD void vmread_in_full(struct cpu *cpu)
+{
+	struct nested *nested = &cpu->nested;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
+	bool wide = l1_in_64bit_code();
+	u64 encoding, value;
 
 	if (!may_access_fields(cpu))
 		return;
-	information = (u32)vmread(ENC_vm_exit_instruction_information);
-	encoding = register_value(cpu, INFO_REGISTER2(information));
-	field = vmcs_field_of_half(encoding);
-	cpu->nested.accesses.read[field]++;
-	fetch_if_stale(cpu, field);
-	outcome = vmcs12_vmread(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, &value, &number);
-	if (outcome == VMX_SUCCEED && LIKELY(information & INFO_IS_REGISTER)) {
-		set_register(cpu, INFO_REGISTER1(information), value);
-	} else if (outcome == VMX_SUCCEED) {
-		struct vmx_operand operand = decode(cpu);
+	encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	nested->accesses.read[vmcs_field_of_half(encoding)]++;
+	fetch_if_stale(cpu, vmcs_field_of_half(encoding));
+	if (vmcs12_vmread(&nested->current->vmcs12, &nested->caps12, encoding, &value, &number) == VMX_SUCCEED)
+		finish_vmread(cpu, information, value, wide);
+	else
+		fail(cpu, number);
+}
 
-		if (!write_operand(cpu, &operand, &value, register_size()))
+void nested_vmread_exit(struct cpu *cpu)
+{
+	struct nested *nested = &cpu->nested;
+	struct vmcs12 *vmcs12;
+	enum vmcs_field field;
+	u32 information;
+
+	if (LIKELY(is_wide_and_may_access_fields(cpu))) {
+		vmcs12 = &nested->current->vmcs12;
+		information = (u32)vmread(ENC_vm_exit_instruction_information);
+		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
+		if (LIKELY(vmcs12_is_at_hand(vmcs12, &nested->caps12.fields, field))) {
+			nested->accesses.read[field]++;
+			finish_vmread(cpu, information, vmcs12_get(vmcs12, field), true);
 			return;
+		}
 	}
-	nested_complete(cpu, outcome, number);
+	vmread_in_full(cpu);
+}
+
+/* In any mode, of any field, from memory as well. */
+static COLD void vmwrite_in_full(struct cpu *cpu)
+{
+	struct nested *nested = &cpu->nested;
+	u32 information = (u32)vmread(ENC_vm_exit_instruction_information), number;
+	bool wide = l1_in_64bit_code();
+	enum vmcs_field field;
+	u64 encoding, value;
+
+	if (!may_access_fields(cpu))
+		return;
+	encoding = register_value(cpu, INFO_REGISTER2(information), wide);
+	value = register_value(cpu, INFO_REGISTER1(information), wide);
+	field = vmcs_field_of_half(encoding);
+	if (!(information & INFO_IS_REGISTER) && !read_memory_operand(cpu, &value, wide))
+		return;
+	nested->accesses.written[field]++;
+	if (encoding & VMCS_ENCODING_HIGH) /* it keeps the other half */
+		fetch_if_stale(cpu, field);
+	if (vmcs12_vmwrite(&nested->current->vmcs12, &nested->caps12, encoding, value, &number) != VMX_SUCCEED) {
+		fail(cpu, number);
+		return;
+	}
+	nested_direct_written(cpu, nested->current, field);
+	if (nested->current->page)
+		nested_page_write(cpu, nested->current, field);
+	succeed();
 }
 
 void nested_vmwrite_exit(struct cpu *cpu)
 {
-	u32 information, number = 0;
-	u64 encoding, value = 0;
+	struct nested *nested = &cpu->nested;
 	enum vmcs_field field;
-	enum vmx_outcome outcome;
+	u32 information;
 
-	if (!may_access_fields(cpu))
-		return;
-	information = (u32)vmread(ENC_vm_exit_instruction_information);
-	encoding = register_value(cpu, INFO_REGISTER2(information));
-	if (LIKELY(information & INFO_IS_REGISTER)) {
-		value = register_value(cpu, INFO_REGISTER1(information));
-	} else {
-		struct vmx_operand operand = decode(cpu);
-
-		if (!read_operand(cpu, &operand, &value, register_size()))
+	if (LIKELY(is_wide_and_may_access_fields(cpu))) {
+		information = (u32)vmread(ENC_vm_exit_instruction_information);
+		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
+		if (LIKELY(information & INFO_IS_REGISTER &&
+			   vmcs12_is_at_hand(&nested->current->vmcs12, &nested->writable12, field))) {
+			nested->accesses.written[field]++;
+			vmcs12_put(&nested->current->vmcs12, field,
+				   register_value(cpu, INFO_REGISTER1(information), true));
+			nested_direct_written(cpu, nested->current, field);
+			succeed();
 			return;
+		}
 	}
-	field = vmcs_field_of_half(encoding);
-	cpu->nested.accesses.written[field]++;
-	if (UNLIKELY(encoding & VMCS_ENCODING_HIGH)) /* it keeps the other half */
-		fetch_if_stale(cpu, field);
-	outcome = vmcs12_vmwrite(&cpu->nested.current->vmcs12, &cpu->nested.caps12, encoding, value, &number);
-	if (outcome == VMX_SUCCEED)
-		nested_direct_written(cpu, cpu->nested.current, field);
-	if (UNLIKELY(cpu->nested.current->page) && outcome == VMX_SUCCEED)
-		nested_page_write(cpu, cpu->nested.current, field);
-	nested_complete(cpu, outcome, number);
+	vmwrite_in_full(cpu);
 }
 
 static void enter(struct cpu *cpu, bool launch)
@@ -368,7 +454,10 @@ void nested_vmresume_exit(struct cpu *cpu)
 /* What INVEPT and INVVPID name: a type in a register, and 128 bits in memory. */
 struct invalidation {
 	u64 type;
-	struct invalidation_descriptor descriptor;
+	union {
+		struct invalidation_descriptor descriptor;
+		u64 word[2];
+	};
 };
 
 /*
@@ -388,12 +477,12 @@ static bool gather_invalidation(struct cpu *cpu, u64 exists, u64 first_type, str
 	if (!may_execute(cpu))
 		return false;
 	operand = decode(cpu);
-	what->type = register_value(cpu, operand.register2);
+	what->type = register_value(cpu, operand.register2, l1_in_64bit_code());
 	if (what->type >= INVALIDATION_TYPES || !(ept_vpid & first_type << what->type)) {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 		return false;
 	}
-	return read_operand(cpu, &operand, &what->descriptor, sizeof(what->descriptor));
+	return read_operand(cpu, &operand, what->word, sizeof(what->word));
 }
 
 void nested_invept_exit(struct cpu *cpu)
@@ -405,13 +494,13 @@ void nested_invept_exit(struct cpu *cpu)
 		return;
 	if (what.type == INVEPT_global) {
 		ept02_drop_all(&cpu->nested.ept02);
-		succeed(cpu);
+		succeed();
 	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
 		if (options.selective_invalidation)
 			ept02_drop(&cpu->nested.ept02, what.descriptor.low);
 		else
 			ept02_drop_all(&cpu->nested.ept02);
-		succeed(cpu);
+		succeed();
 	} else {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);
 	}
@@ -440,7 +529,7 @@ void nested_invvpid_exit(struct cpu *cpu)
 		return;
 	}
 	nested_invvpid(cpu, what.type, (u16)what.descriptor.low, what.descriptor.high);
-	succeed(cpu);
+	succeed();
 }
 
 /*

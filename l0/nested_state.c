@@ -86,6 +86,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	struct nested *nested = &cpu->nested;
 
 	capabilities_for_l1(&nested->caps12, &host_caps, &vmx_policy_default);
+	nested->writable12 = vmcs12_writable(&nested->caps12);
 	nested_direct_init(cpu);
 	nested_page_init(cpu);
 	nested_enter_init();
@@ -208,38 +209,43 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	init_input(slot);
 }
 
-static struct vmcs_slot *activate(struct cpu *cpu, u64 vmptr12, bool shadow, bool linked)
+static COLD struct vmcs_slot *make_active(struct cpu *cpu, u64 vmptr12, bool shadow, bool linked)
 {
-	struct vmcs_slot *slot = slot_find(cpu, vmptr12);
+	struct vmcs_slot *slot = slot_for_new(cpu, linked);
 	struct vmcs12_image image;
 
-	if (slot && slot->shadow != shadow) { /* L1 changed the type of an active VMCS, which it must not */
+	renew_vmcs02(slot, shadow);
+	l1_read(vmptr12, &image, sizeof(image));
+	vmcs12_load(&slot->vmcs12, &image);
+	if (image.field_page == ~image.field_page_check)
+		nested_page_restore(slot, image.field_page);
+	nested_direct_fill(cpu, slot);
+	slot->vmptr12 = vmptr12;
+	slot->region12 = l1_pointer(vmptr12, PAGE_SIZE);
+	return slot;
+}
+
+static struct vmcs_slot *activate(struct cpu *cpu, struct vmcs_slot *slot, u64 vmptr12, bool shadow, bool linked)
+{
+	if (UNLIKELY(slot && slot->shadow != shadow)) { /* L1 changed the type of an active VMCS, which it must not */
 		store_image(cpu, slot);
 		free_slot(slot);
 		slot = NULL;
 	}
-	if (!slot) {
-		slot = slot_for_new(cpu, linked);
-		renew_vmcs02(slot, shadow);
-		l1_read(vmptr12, &image, sizeof(image));
-		vmcs12_load(&slot->vmcs12, &image);
-		if (image.field_page == ~image.field_page_check)
-			nested_page_restore(slot, image.field_page);
-		nested_direct_fill(cpu, slot);
-		slot->vmptr12 = vmptr12;
-	}
+	if (UNLIKELY(!slot))
+		slot = make_active(cpu, vmptr12, shadow, linked);
 	slot->used = ++cpu->nested.clock;
 	return slot;
 }
 
-struct vmcs_slot *slot_activate(struct cpu *cpu, u64 vmptr12, bool shadow)
+struct vmcs_slot *slot_activate(struct cpu *cpu, struct vmcs_slot *found, u64 vmptr12, bool shadow)
 {
-	return activate(cpu, vmptr12, shadow, false);
+	return activate(cpu, found, vmptr12, shadow, false);
 }
 
 struct vmcs_slot *slot_activate_linked(struct cpu *cpu, u64 vmptr12)
 {
-	return activate(cpu, vmptr12, true, true);
+	return activate(cpu, slot_find(cpu, vmptr12), vmptr12, true, true);
 }
 
 void nested_vmxoff(struct cpu *cpu)

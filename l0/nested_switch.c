@@ -19,7 +19,6 @@ static void flush_l1_if_l2_has_no_vpid(const struct vmcs_slot *slot)
 static void shut_down(struct cpu *cpu)
 {
 	cpu->level = LEVEL_1;
-	cpu->launch = false;
 	for (unsigned i = 0; i < PDPTES; i++)
 		vmwrite(ENC_guest_pdpte0 + 2 * i, 0); /* those that may have brought it here would fail the entry */
 	vmwrite(ENC_guest_rflags, RFLAGS_ONE);
@@ -57,7 +56,6 @@ void switch_to_l1(struct cpu *cpu, struct vmcs_slot *slot, const struct left_by_
 	}
 	flush_l1_if_l2_has_no_vpid(slot);
 	cpu->level = LEVEL_1;
-	cpu->launch = false;
 	if (UNLIKELY(loads) && !msr_list_load(cpu, field12(slot, F_vm_exit_msr_load_address), loads, NULL))
 		vmx_abort(cpu, slot, VMX_ABORT_loading_host_msrs);
 }

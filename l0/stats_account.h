@@ -4,46 +4,33 @@
 
 #include "cpu.h"
 
-/* L2 runs again, or the run is over: all that was executed since the exit is its cost. */
-static inline void stats_close_cause(struct stats *s)
-{
-	s->cause->l0_ticks += s->l0_ticks - s->cause_l0_ticks;
-	s->cause->l1_ticks += s->guest_ticks[LEVEL_1] - s->cause_l1_ticks;
-	s->cause = NULL;
-}
-
-static inline void stats_open_cause(struct stats *s, u64 l0_before)
-{
-	s->cause = s->current;
-	s->caused = s->l1_exits_caused[s->reason];
-	s->cause_l0_ticks = l0_before;
-	s->cause_l1_ticks = s->guest_ticks[LEVEL_1];
-}
-
-/* Account for the transition that has just ended; once per exit, before it is handled. */
+/* L0's time since the exit before this one is that one's; once per exit, before it is handled. */
 static inline void stats_account(struct cpu *cpu)
 {
 	struct stats *s = &cpu->stats;
-	struct exit_row *row = s->current, *cause = s->cause;
-	u64 entry = cpu->tsc_entry + s->correction, l0 = entry - s->previous_exit, l0_before = s->l0_ticks;
+	struct exit_cell *cell = s->current;
+	u64 l0 = cpu->tsc_entry - s->previous_exit;
 
+	cell->ticks += l0;
+	cell->count++;
 	s->previous_exit = cpu->tsc_exit;
-	s->l0_ticks = l0_before + l0;
-	row->count++;
-	if (s->from == LEVEL_1) {
-		row->l0_ticks += l0;
-		if (cause) {
-			cause->l1_exits++;
-			s->caused[s->reason]++;
-			if (cpu->level == LEVEL_2)
-				stats_close_cause(s);
-		}
-	} else if (cpu->level == LEVEL_1) {
-		stats_open_cause(s, l0_before);
-	} else {
-		row->l0_ticks += l0;
-	}
-	s->guest_ticks[cpu->level] += cpu->tsc_exit - entry;
+}
+
+/* L2 has run, or the run is over: what was executed until then, since the exit that L1 handled, is that one's. */
+static inline void stats_close_cause(struct stats *s, u64 until)
+{
+	if (s->caused == s->l1[NO_CAUSE])
+		return;
+	s->cause_ticks[s->reason] += until - s->cause_began;
+	s->caused = s->l1[NO_CAUSE];
+}
+
+/* The guest that has exited was L2; behind stats_account(). */
+static inline void stats_l2_ran(struct cpu *cpu)
+{
+	stats_close_cause(&cpu->stats, cpu->tsc_entry);
+	cpu->stats.l2_ticks += cpu->tsc_exit - cpu->tsc_entry;
+	cpu->stats.l2_spans++;
 }
 
 #endif

@@ -7,13 +7,6 @@
 #include "options.h"
 #include "print.h"
 
-/* entry.S: each with the hooks around it. */
-void vmx_transition_traced(void);
-void vmx_transition_kickable_traced(void);
-
-void (*vmx_way_in)(void) = vmx_transition;
-void (*vmx_way_in_kickable)(void) = vmx_transition_kickable;
-
 /* The exit at hand of a CPU, as it was when it came. */
 struct trace_cpu {
 	bool open;         /* what L0 does for it is not told yet */
@@ -67,8 +60,6 @@ void trace_init(void)
 		return;
 	tracing = true;
 	trace_ring_init(pool_allocate(trace_memory_pages()), KIB(options.trace_ring));
-	vmx_way_in = vmx_transition_traced;
-	vmx_way_in_kickable = vmx_transition_kickable_traced;
 }
 
 static struct trace_head head(const struct cpu *cpu, enum trace_kind kind, enum level level)
@@ -262,6 +253,7 @@ static void note_event(struct cpu *cpu, struct trace_cpu *t)
 void trace_entering(struct cpu *cpu)
 {
 	struct trace_cpu *t = &trace_cpus[cpu->number];
+	struct l1_recent recent = l1_recent;
 
 	lock(cpu);
 	if (t->open) {
@@ -271,6 +263,7 @@ void trace_entering(struct cpu *cpu)
 		t->open = false;
 	}
 	note_event(cpu, t);
+	l1_recent = recent;
 	unlock();
 }
 
@@ -278,21 +271,21 @@ void trace_entering(struct cpu *cpu)
 static void put_entry(struct cpu *cpu, struct trace_cpu *t)
 {
 	struct stats *s = &cpu->stats;
-	u64 own = cpu->trace_ticks, time = cpu->tsc_entry + s->correction;
+	u64 own = cpu->trace_ticks, time = cpu->tsc_entry + stats_correction();
 	union trace_record record;
 
-	if (s->from == LEVEL_2 && cpu->level == LEVEL_1)
+	if (t->from == LEVEL_2 && cpu->level == LEVEL_1)
 		t->cause = t->number;
 	else if (cpu->level == LEVEL_2)
 		t->cause = 0;
-	s->previous_exit += own;
+	stats_idle(s, own);
 	t->ticks += own;
 	cpu->trace_ticks = 0;
 	record.entry = (struct trace_entry){
 		.head = head(cpu, TRACE_entry, cpu->level), .own = (u32)own, .time = time,
 		.l0 = time - s->previous_exit, .vmcs = vmcs_of(cpu, cpu->level), .cause = t->cause,
 	};
-	if (s->current == &s->row[s->from][s->reason][HANDLED_l1])
+	if (stats_is_reflected(s))
 		record.head.flags |= TRACE_OWNER_L1;
 	if (asked_for(cpu))
 		record.head.flags |= TRACE_ASKED;
@@ -310,10 +303,9 @@ static void put_event(const struct trace_cpu *t, const struct cpu *cpu, u32 full
 void trace_exited(struct cpu *cpu)
 {
 	struct trace_cpu *t = &trace_cpus[cpu->number];
+	struct l1_recent recent = l1_recent;
 	u32 full_reason;
 
-	if (cpu->abandoned)
-		return;
 	lock(cpu);
 	full_reason = (u32)vmread(ENC_exit_reason);
 	put_event(t, cpu, full_reason);
@@ -327,6 +319,7 @@ void trace_exited(struct cpu *cpu)
 	put_exit(cpu, t, full_reason);
 	note_vmx(cpu, t);
 	note_violation(cpu, t);
+	l1_recent = recent;
 	unlock();
 }
 

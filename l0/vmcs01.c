@@ -49,7 +49,16 @@ static void controls01_init(void)
 		l0_refuse("this CPU's VMX lacks virtual NMIs, which L0 needs for more than one CPU; give it cpus=1");
 }
 
-void vmcs_write_host_state(struct cpu *cpu)
+static u64 exit_point(enum level level)
+{
+	if (options.cpus > 1)
+		return (u64)vmx_exit_point_among;
+	if (options.trace)
+		return (u64)(level == LEVEL_1 ? vmx_exit_point_l1_traced : vmx_exit_point_l2_traced);
+	return (u64)(level == LEVEL_1 ? vmx_exit_point_l1 : vmx_exit_point_l2);
+}
+
+void vmcs_write_host_state(struct cpu *cpu, enum level level)
 {
 	vmwrite(ENC_host_cr0, read_cr0());
 	vmwrite(ENC_host_cr3, read_cr3());
@@ -71,8 +80,8 @@ void vmcs_write_host_state(struct cpu *cpu)
 	vmwrite(ENC_host_ia32_sysenter_eip, 0);
 	vmwrite(ENC_host_ia32_pat, PAT_RESET);
 	vmwrite(ENC_host_ia32_efer, EFER_LME | EFER_LMA | EFER_NXE);
-	vmwrite(ENC_host_rsp, (u64)&cpu->host_rsp);
-	vmwrite(ENC_host_rip, (u64)vmx_exit_point);
+	vmwrite(ENC_host_rsp, (u64)&cpu->stack);
+	vmwrite(ENC_host_rip, exit_point(level));
 }
 
 /* The MSRs of the guest start as after reset. */
@@ -115,9 +124,8 @@ void vmcs01_init(struct cpu *cpu)
 	}
 	region[0] = (u32)(capability(&host_caps, MSR_IA32_VMX_BASIC) & VMX_BASIC_REVISION);
 	cpu->vmcs01 = home_physical(region);
-	cpu->launch = true;
 	ASSERT(vmclear(cpu->vmcs01) == VMX_SUCCEED && vmptrld(cpu->vmcs01) == VMX_SUCCEED);
-	vmcs_write_host_state(cpu);
+	vmcs_write_host_state(cpu, LEVEL_1);
 	write_controls();
 }
 

@@ -16,6 +16,12 @@ static inline struct cpuid_result cpuid(u32 leaf, u32 subleaf)
 	return r;
 }
 
+/* On whole registers, as they are: CPUID clears their upper halves. */
+static inline void cpuid_in_place(u64 *rax, u64 *rbx, u64 *rcx, u64 *rdx)
+{
+	__asm__ volatile("cpuid" : "=a"(*rax), "=b"(*rbx), "=c"(*rcx), "=d"(*rdx) : "a"(*rax), "c"(*rcx));
+}
+
 static inline u64 rdmsr(u32 msr)
 {
 	u32 low, high;

@@ -36,7 +36,7 @@ usage: ./turtles run [OPTION]...
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
   --trace             record every transition into trace.bin, for ./turtles trace
-  --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1200)
+  --timeout SECONDS   of wall time (60; with Linux 600, with Xen 1800)
   --out DIR           the run's folder (a new one under build/runs)
 `./turtles list` names the payloads, CPU models and switches. Exit status: 0 success, 1 failure, 2 wrong usage,
 124 timeout.
@@ -214,7 +214,7 @@ l1_defaults() {
 		;;
 	xen)
 		memory=${memory:-1024}
-		timeout=${timeout:-1200}
+		timeout=${timeout:-1800}
 		progress=yes
 		;;
 	bios) progress=yes ;;

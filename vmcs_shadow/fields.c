@@ -6,11 +6,15 @@ const struct field_description vmcs_field[VMCS_FIELDS] = {
 #undef F
 };
 
-const u8 vmcs_fields_before_end[VMCS_ENCODING_END / 2] = {
-#define F(name, encoding, use, hot) [(encoding) / 2] = VMCS_FIELDS - F_##name,
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+const u8 vmcs_field_of_encoding[VMCS_ENCODING_END / 2] = {
+	[0 ... VMCS_ENCODING_END / 2 - 1] = VMCS_FIELDS,
+#define F(name, encoding, use, hot) [(encoding) / 2] = F_##name,
 #include "vmcs_fields.def"
 #undef F
 };
+#pragma GCC diagnostic pop
 
 /* Natural width is 64 bits: what a 32-bit L1 may see of it is cut where its operand is stored. */
 #define WIDTH_MASK(encoding) \

@@ -28,7 +28,7 @@ extern const struct field_description vmcs_field[VMCS_FIELDS];
 
 /* Tables behind the two functions below, which every VMREAD and VMWRITE of L1 passes through. */
 #define VMCS_ENCODING_END 0x7000u /* beyond every encoding whose reserved bits are clear */
-extern const u8 vmcs_fields_before_end[VMCS_ENCODING_END / 2]; /* VMCS_FIELDS - field; 0 if there is none */
+extern const u8 vmcs_field_of_encoding[VMCS_ENCODING_END / 2]; /* by encoding / 2 */
 extern const u64 vmcs_field_masks[VMCS_FIELDS];
 _Static_assert(VMCS_FIELDS <= UINT8_MAX, "a field fits in the table's bytes");
 
@@ -37,13 +37,20 @@ static inline enum vmcs_field vmcs_field_of_half(u64 encoding)
 {
 	if (UNLIKELY(encoding >= VMCS_ENCODING_END))
 		return VMCS_FIELDS;
-	return (enum vmcs_field)(VMCS_FIELDS - vmcs_fields_before_end[encoding / 2]);
+	return (enum vmcs_field)vmcs_field_of_encoding[encoding / 2];
 }
 
-/* The field of an encoding (of its full, not its high half); VMCS_FIELDS if there is none. */
+/*
+ * The field of an encoding (of its full, not its high half); VMCS_FIELDS if there is none. Rotated, the encoding of a
+ * high half is beyond the end as well.
+ */
 static inline enum vmcs_field vmcs_field_of(u64 encoding)
 {
-	return UNLIKELY(encoding & VMCS_ENCODING_HIGH) ? VMCS_FIELDS : vmcs_field_of_half(encoding);
+	u64 index = encoding >> 1 | encoding << 63;
+
+	if (UNLIKELY(index >= VMCS_ENCODING_END / 2))
+		return VMCS_FIELDS;
+	return (enum vmcs_field)vmcs_field_of_encoding[index];
 }
 
 /* The bits that a field's width leaves of a value. */

@@ -29,6 +29,11 @@ enum vmx_outcome vmcs12_vmread(const struct vmcs12 *vmcs12, const struct vmx_cap
 	return VMX_SUCCEED;
 }
 
+static bool may_write_exit_information(const struct vmx_capabilities *caps12)
+{
+	return capability(caps12, MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ANY;
+}
+
 enum vmx_outcome vmcs12_vmwrite(struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
 				u64 encoding, u64 value, u32 *number)
 {
@@ -36,13 +41,22 @@ enum vmx_outcome vmcs12_vmwrite(struct vmcs12 *vmcs12, const struct vmx_capabili
 
 	if (UNLIKELY(!field_set_has(&caps12->fields, field) || bad_half(encoding)))
 		return fail_valid(number, VMERR_unsupported_vmcs_component);
-	if (UNLIKELY(VMCS_ENCODING_TYPE(encoding) == TYPE_EXIT_INFORMATION &&
-		     !(capability(caps12, MSR_IA32_VMX_MISC) & VMX_MISC_VMWRITE_ANY)))
+	if (UNLIKELY(VMCS_ENCODING_TYPE(encoding) == TYPE_EXIT_INFORMATION && !may_write_exit_information(caps12)))
 		return fail_valid(number, VMERR_vmwrite_read_only_component);
 	if (encoding & VMCS_ENCODING_HIGH)
 		value = value << 32 | (vmcs12->value[field] & BITS(31, 0));
 	vmcs12_set(vmcs12, field, value);
 	return VMX_SUCCEED;
+}
+
+struct field_set vmcs12_writable(const struct vmx_capabilities *caps12)
+{
+	struct field_set fields = caps12->fields;
+
+	for (unsigned f = 0; f < VMCS_FIELDS && !may_write_exit_information(caps12); f++)
+		if (vmcs_field_type((enum vmcs_field)f) == TYPE_EXIT_INFORMATION)
+			field_set_remove(&fields, (enum vmcs_field)f);
+	return fields;
 }
 
 static const union field_bits every_field = { .has = {

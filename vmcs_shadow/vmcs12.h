@@ -17,6 +17,17 @@ static inline u64 vmcs12_get(const struct vmcs12 *vmcs12, enum vmcs_field field)
 	return vmcs12->value[field];
 }
 
+/*
+ * Has a VMREAD or VMWRITE of a field only value[field] to deal with? So it is if the field is in the set and not stale.
+ * VMCS_FIELDS is in none.
+ */
+static inline bool vmcs12_is_at_hand(const struct vmcs12 *vmcs12, const struct field_set *set, enum vmcs_field field)
+{
+	u64 fresh = set->word[field / 64] & ~vmcs12->stale.word[field / 64];
+
+	return fresh >> field % 64 & 1;
+}
+
 /* Store a value that comes from vmcs02 itself, so vmcs02 need not be written. */
 static inline void vmcs12_learn(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
 {
@@ -26,11 +37,17 @@ static inline void vmcs12_learn(struct vmcs12 *vmcs12, enum vmcs_field field, u6
 	field_set_add(&vmcs12->changed, field);
 }
 
-/* Store a value that vmcs02 does not have yet, cut to the field's width. */
-static inline void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
+/* Store a value that vmcs02 does not have yet, cut to the field's width; of a field that is not stale. */
+static inline void vmcs12_put(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
 {
 	vmcs12->value[field] = value & vmcs_field_mask(field);
 	field_set_add(&vmcs12->dirty, field);
+}
+
+/* The same of any field. */
+static inline void vmcs12_set(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
+{
+	vmcs12_put(vmcs12, field, value);
 	field_set_remove(&vmcs12->stale, field);
 }
 
@@ -52,6 +69,8 @@ void vmcs12_reset(struct vmcs12 *vmcs12);
  * the caller brings the field in first, for a VMWRITE of a high half too, as it keeps the low one.
  */
 struct vmx_capabilities;
+/* The fields that VMWRITE may write. */
+struct field_set vmcs12_writable(const struct vmx_capabilities *caps12);
 enum vmx_outcome vmcs12_vmread(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,
 			       u64 encoding, u64 *value, u32 *number);
 enum vmx_outcome vmcs12_vmwrite(struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12,

@@ -407,3 +407,61 @@ table_exits_kvm() {
 table() {
 	"table_$1"
 }
+
+plots="figure5 figure6 figure9 figure10"
+
+plot() {
+	cat <<END
+table = '$results/$1.tsv'
+set style data histograms
+set style fill solid 0.8 border -1
+set boxwidth 0.9
+set xtics rotate by -25 noenhanced
+set key top right
+set yrange [0:*]
+END
+	"plot_$1"
+}
+
+plot_figure5() {
+	cat <<'END'
+set title "Share of each level in all instructions of a workload (guest: L0 is the one hypervisor)"
+set ylabel "percent of instructions"
+set style histogram rowstacked
+set key outside right
+set yrange [0:100]
+plot table using 'l0_percent':xtic(strcol(1).', '.strcol(2)) title 'L0', '' using 'l1_percent' title 'L1', \
+	'' using 'l2_percent' title 'L2'
+END
+}
+
+plot_figure6() {
+	cat <<'END'
+set title "An exit of the guest: instructions of all hypervisors until it goes on"
+set ylabel "instructions, logarithmic"
+set logscale y
+set yrange [100:*]
+set key outside top center horizontal noenhanced
+plot for [name in "guest nested nested_drw nested_shadowing nested_own"] table using name:xtic(1) title name noenhanced
+END
+}
+
+plot_figure9() {
+	cat <<'END'
+set title "Instructions of a workload with shadow paging in L1, by those with EPT"
+set ylabel "factor, logarithmic"
+set logscale y
+set yrange [1:*]
+plot table using 'ratio':xtic(strcol(1).', '.strcol(2)) title 'measured' noenhanced, \
+	3 with lines dt 2 lw 2 title 'published: 3 times at least, kernbench, nested'
+END
+}
+
+plot_figure10() {
+	cat <<'END'
+set title "CPUID of the guest: instructions until its next one"
+set ylabel "instructions"
+set style histogram rowstacked
+plot table using 'l0':xtic(1) title 'of L0 (guest: of the one hypervisor)', '' using 'l1' title 'of L1'
+END
+}

@@ -37,7 +37,7 @@ stacks_sum_to_all() {
 
 # A stack begins at L0's loop and ends in what handles the exit.
 stacks_are_nested() {
-	grep -q '^L0;cpu_run;.*l1_exit;nested_vmptrld_exit;.* [0-9]*$' "$out/profile.folded"
+	grep -q '^L0;vmx_exit_point_l1;\(.*;\)*nested_vmptrld_exit;.* [0-9]*$' "$out/profile.folded"
 }
 
 has_all_levels() {

@@ -535,6 +535,51 @@ static void faulting_memory(void)
 	write_cr0(read_cr0() & ~CR0_WP);
 }
 
+static const char *current_region(void)
+{
+	return vmptrst() == region_a ? "a" : "b";
+}
+
+static void moving_case(const char *name, struct expected expected)
+{
+	struct probe_result result;
+
+	probe_registers_reset();
+	probe_frame.rax = scratch(2) + 8;
+	case_begin("vmptrld.moving.%s", name);
+	result = probe(code_vmptrld);
+	observe("current=%s page=%s", current_region(), scratch_accessed_dirty(2));
+	judge(&result, true, expected);
+	case_end();
+}
+
+/* One operand again and again, while its page, what is on it and the entry for it change. */
+static void moving_operand(void)
+{
+	const struct expected success = SUCCESS, page_fault = FAULT(PF);
+	u64 page2 = (u64)scratch_memory(2), page3 = (u64)scratch_memory(3);
+
+	((u64 *)page2)[1] = region_a;
+	((u64 *)page3)[1] = region_b;
+	moving_case("first", success);
+	moving_case("again", success);
+	scratch_change(2, page3, page2);
+	moving_case("elsewhere", success);
+	scratch_change(2, page2, page3);
+	moving_case("back", success);
+	scratch_change(2, 0, PTE_ACCESSED);
+	moving_case("not_accessed", success);
+	scratch_change(2, 0, PTE_PRESENT);
+	moving_case("not_present", page_fault);
+	scratch_change(2, PTE_PRESENT | BIT(50), 0);
+	moving_case("reserved_bit", page_fault);
+	scratch_change(2, 0, BIT(50));
+	((u64 *)page2)[1] = region_b;
+	moving_case("other_pointer", success);
+	((u64 *)page2)[1] = region_a;
+	moving_case("last", success);
+}
+
 /* SDM "64-Bit Mode Exceptions": not canonical is #GP(0), through RSP or RBP #SS(0); for the last byte, too. */
 static void non_canonical(void)
 {
@@ -805,6 +850,7 @@ void group(void)
 	register_forms();
 	operand_forms();
 	faulting_memory();
+	moving_operand();
 	non_canonical();
 	encodings();
 	read_only_field();

@@ -4,7 +4,7 @@
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/../boot/lib.sh"
 
-TIMEOUT=1200
+TIMEOUT=3600
 
 # What of Xen's log may differ, see docs/l1.md: memory and drives that are L0's, and what follows from CPUID telling of a
 # hypervisor.
