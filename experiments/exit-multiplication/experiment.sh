@@ -168,7 +168,7 @@ set format y "%.0f"
 set xtics 1
 set xrange [-0.2:*]
 set offsets 0, 0.3, 0, 0
-set key top left reverse Left
+set key above left vertical maxrows 4 reverse Left
 table = '$results/depth.tsv'
 END
 	printf "plot "

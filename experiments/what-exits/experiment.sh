@@ -74,7 +74,7 @@ told() {
 	least=$COUNT
 	grep -q "^\[instruction\] minivisor: " "$2/console.txt" && least=1
 	awk -F "$tab" -v level="$1" -v least="$least" -v count="$COUNT" '
-	$1 != level || $4 < least || (least == 1 && ($3 != "l1" || $2 == "io_instruction")) { next }
+	$1 != level || $4 < least || (least == 1 && ($3 != "l1" || $2 ~ "^(io_instruction|cpuid)$")) { next }
 	{ times = int($4 / count); printf "%s%s: %s%s", separator, toupper($3), $2, (times > 1) ? " x" times : "" }
 	{ separator = ", "; any = 1 }
 	END { print any ? "" : "nobody" }' "$2/exits.tsv"
