@@ -48,7 +48,7 @@ usage_error() {
 	[ "$status" -eq 2 ] && one_error "$1"
 }
 
-profile --at l1:vmptrld --trips 20 --append bench=vmptrld:200 --count 1
+profile --at l1:vmptrld --trips 20 --append bench=vmptrld:2000 --count 1
 ok "a profile of L1's VMPTRLD" status_is 0
 ok "its sum is what L0 counts of itself" sum_is_own_count
 ok "its functions add up to it" functions_sum_to_l0
