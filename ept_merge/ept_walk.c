@@ -7,6 +7,7 @@
 struct step {
 	u64 address;
 	u64 entry;
+	const u64 *at;
 };
 
 static u64 entry_address(u64 table, u64 address, unsigned level)
@@ -39,23 +40,56 @@ static bool set_accessed_dirty(const struct step *steps, unsigned leaf_level, u8
 	return true;
 }
 
+static bool follow_path(const struct ept_walk_path *path, u64 eptp, u64 address, struct step *steps)
+{
+	if (!path || path->eptp != eptp || path->start != ALIGN_DOWN(address, EPT_LEVEL_SIZE(2)))
+		return false;
+	for (unsigned level = EPT_LEVELS; level > 1; level--) {
+		steps[level].entry = __atomic_load_n(path->at[level], __ATOMIC_RELAXED);
+		if (steps[level].entry != path->entry[level])
+			return false;
+	}
+	return true;
+}
+
+/* With accessed and dirty flags only where there is none left to set. */
+static void keep_path(struct ept_walk_path *path, u64 eptp, u64 address, const struct step *steps, u64 table, u8 rights)
+{
+	if (!path)
+		return;
+	*path = (struct ept_walk_path){
+		.eptp = eptp, .start = ALIGN_DOWN(address, EPT_LEVEL_SIZE(2)), .table = table, .rights = rights,
+	};
+	for (unsigned level = EPT_LEVELS; level > 1; level--) {
+		path->at[level] = steps[level].at;
+		path->entry[level] = steps[level].entry;
+		if (eptp & EPTP_ACCESSED_DIRTY && !(steps[level].entry & EPT_ACCESSED))
+			path->eptp = 0;
+	}
+}
+
 /* Down to the leaf, or to what is in its place; the access is not looked at yet. */
 static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_features *features,
 				    const struct ept_memory *memory, struct step *steps,
 				    struct ept_walk_result *result)
 {
 	u64 table = eptp & EPTP_ADDRESS;
+	unsigned level = EPT_LEVELS;
 
-	for (unsigned level = EPT_LEVELS;; level--) {
+	if (follow_path(memory->path, eptp, address, steps)) {
+		level = 1;
+		table = memory->path->table;
+		result->rights = memory->path->rights;
+	}
+	for (;; level--) {
 		struct step *step = &steps[level];
 		enum ept_entry_kind kind;
-		const u64 *at;
 
 		step->address = entry_address(table, address, level);
-		at = entry_at(memory, step->address);
-		if (!at)
+		step->at = entry_at(memory, step->address);
+		if (!step->at)
 			return EPT_WALK_UNREADABLE;
-		step->entry = __atomic_load_n(at, __ATOMIC_RELAXED);
+		step->entry = __atomic_load_n(step->at, __ATOMIC_RELAXED);
 		kind = ept_entry_kind(step->entry, level, features);
 		if (kind == EPT_MISCONFIGURED)
 			return EPT_WALK_MISCONFIGURATION;
@@ -68,6 +102,8 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 			return EPT_WALK_OK;
 		}
 		table = step->entry & EPT_ADDRESS;
+		if (level == 2)
+			keep_path(memory->path, eptp, address, steps, table, result->rights);
 	}
 }
 

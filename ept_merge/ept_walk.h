@@ -5,6 +5,19 @@
 #include "ept_entry.h"
 
 /*
+ * The way of the last walk that came to a table of level 1: the entries that it passed. While they are what they were,
+ * a walk to the same 2 MiB by the same EPTP would pass them again.
+ */
+struct ept_walk_path {
+	u64 eptp; /* 0: none */
+	u64 start; /* of the 2 MiB */
+	u64 table; /* of level 1 */
+	u8 rights;
+	const u64 *at[EPT_LEVELS + 1]; /* by level */
+	u64 entry[EPT_LEVELS + 1];
+};
+
+/*
  * How the walker reaches an entry of the tables. Most lie in one piece of memory: the window, where it needs nobody's
  * help.
  */
@@ -16,6 +29,7 @@ struct ept_memory {
 	bool (*set_bits)(void *context, u64 address, u64 bits);
 	const u8 *window; /* NULL, or where window_start lies */
 	u64 window_start, window_size; /* a size of 0: no window */
+	struct ept_walk_path *path; /* of these tables; NULL: none is kept */
 };
 
 enum ept_walk_status {

@@ -104,6 +104,7 @@ struct nested {
 	u64 clock;
 	struct vmx_capabilities caps12;
 	struct ept_features features12;
+	struct ept_walk_path path12; /* of EPT12 */
 	struct ept02_cache ept02;
 	struct ept02 ept02_slots[EPT02_SLOTS_MAX];
 	struct page_stack ept02_stack;

@@ -37,11 +37,15 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 }
 
 /* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
-static struct ept_memory memory12_of(struct walk12 *walk, u64 eptp12)
+static struct ept_memory memory12_of(struct cpu *cpu, struct walk12 *walk, u64 eptp12)
 {
 	struct l1_piece piece = l1_piece(eptp12 & EPTP_ADDRESS);
 
-	return (struct ept_memory){ walk, entry12_at, set_bits12, piece.at, piece.start, piece.size };
+	return (struct ept_memory){
+		.context = walk, .entry = entry12_at, .set_bits = set_bits12,
+		.window = piece.at, .window_start = piece.start, .window_size = piece.size,
+		.path = options.ept12_path ? &cpu->nested.path12 : NULL,
+	};
 }
 
 static const struct ept01_view view01 = { NULL, ept01_lookup };
@@ -112,7 +116,7 @@ bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	struct ept_memory memory12 = memory12_of(cpu, &walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result;
 
 	*address10 = address20;
@@ -151,7 +155,7 @@ static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 acce
 		 struct ept02_result *result)
 {
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	struct ept_memory memory12 = memory12_of(walk, eptp12);
+	struct ept_memory memory12 = memory12_of(cpu, walk, eptp12);
 
 	for (;;) {
 		*result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), eptp12, address20, access,
@@ -166,7 +170,7 @@ static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 acce
 static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
 {
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = memory12_of(&walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	struct ept_memory memory12 = memory12_of(cpu, &walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
@@ -200,7 +204,7 @@ void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct walk12 walk = { .sets_nothing = true };
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	struct ept_memory memory12 = memory12_of(&walk, eptp12);
+	struct ept_memory memory12 = memory12_of(cpu, &walk, eptp12);
 	u8 access = slot->awaited_access;
 	struct ept02_result result;
 

@@ -22,6 +22,7 @@ struct world {
 	u64 eptp12[WORLD_CONTEXTS];
 	struct ept_features features12, features01;
 	struct ept_memory memory12;
+	struct ept_walk_path path12;
 	struct ept01_view view01;
 	bool misconfigures; /* L1 makes malformed entries at times */
 	u8 least_level01;   /* EPT01 maps no smaller pages, but where it protects one */

@@ -66,6 +66,7 @@ void world_init(struct world *world, u64 seed)
 	world->misconfigures = host_random_percent(&world->random, 70);
 	world->least_level01 = random_level(world, 1);
 	world->memory12 = fake_memory(&world->pool12);
+	world->memory12.path = &world->path12;
 }
 
 void world_free(struct world *world)

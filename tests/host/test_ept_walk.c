@@ -11,6 +11,7 @@
 struct walk_test {
 	struct fake_pool pool;
 	struct ept_memory memory;
+	struct ept_walk_path path;
 	struct ept_features features;
 	u64 root, eptp;
 };
@@ -21,6 +22,7 @@ static int setup(void **state)
 
 	fake_pool_init(&test.pool, POOL_BASE, 8);
 	test.memory = fake_memory(&test.pool);
+	test.path.eptp = 0;
 	test.features = (struct ept_features){ 40, true, true, true, true };
 	test.root = fake_pool_allocate(&test.pool);
 	test.eptp = test.root | MEMORY_WB | 3 << EPTP_WALK_LENGTH_SHIFT;
@@ -36,9 +38,21 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* By the way of the last walk, and then all the way, which must be the same. */
 static struct ept_walk_result walk(struct walk_test *test, u8 access)
 {
-	return ept_walk(test->eptp, ADDRESS, access, &test->features, &test->memory);
+	struct ept_walk_result r, whole;
+
+	test->memory.path = &test->path;
+	r = ept_walk(test->eptp, ADDRESS, access, &test->features, &test->memory);
+	test->memory.path = NULL;
+	whole = ept_walk(test->eptp, ADDRESS, access, &test->features, &test->memory);
+	assert_int_equal(r.status, whole.status);
+	assert_int_equal(r.address, whole.address);
+	assert_int_equal(r.rights, whole.rights);
+	assert_int_equal(r.suppress_ve, whole.suppress_ve);
+	assert_int_equal(r.leaf.level, whole.leaf.level);
+	return r;
 }
 
 static u64 *entry(struct walk_test *test, unsigned level)
@@ -184,6 +198,27 @@ static void what_lies_in_the_window_is_as_what_does_not(void **state)
 	assert_int_equal(walk(test, EPT_READ).status, EPT_WALK_UNREADABLE);
 }
 
+static void a_way_that_has_changed_is_not_gone_again(void **state)
+{
+	struct walk_test *test = *state;
+
+	map(test, 1, 0x3440000000ull | EPT_RWX | WB);
+	assert_int_equal(walk(test, EPT_READ).status, EPT_WALK_OK);
+	assert_int_equal(test->path.eptp, test->eptp);
+	*entry(test, 1) = 0;
+	assert_int_equal(walk(test, EPT_READ).status, EPT_WALK_VIOLATION);
+	for (unsigned level = 4; level > 1; level--) {
+		u64 before = *entry(test, level);
+
+		map(test, 1, 0x3440000000ull | EPT_RWX | WB);
+		assert_int_equal(walk(test, EPT_READ).rights, EPT_RWX);
+		fake_entry(&test->pool, test->root, ADDRESS, level)[0] = before & ~(u64)EPT_WRITE;
+		assert_int_equal(walk(test, EPT_READ).rights, RX);
+		assert_int_equal(walk(test, EPT_WRITE).status, EPT_WALK_VIOLATION);
+		fake_entry(&test->pool, test->root, ADDRESS, level)[0] = before;
+	}
+}
+
 static void addresses_beyond_four_levels_are_not_mapped(void **state)
 {
 	struct walk_test *test = *state;
@@ -285,6 +320,7 @@ int main(void)
 		WALK_TEST(misconfiguration_is_found_at_each_level),
 		WALK_TEST(misconfiguration_goes_before_rights),
 		WALK_TEST(tables_outside_memory_are_told),
+		WALK_TEST(a_way_that_has_changed_is_not_gone_again),
 		WALK_TEST(what_lies_in_the_window_is_as_what_does_not),
 		WALK_TEST(addresses_beyond_four_levels_are_not_mapped),
 		WALK_TEST(no_flag_is_set_unless_asked_for),
