@@ -2,8 +2,8 @@
 # each such step it makes a line: window, step, and what L0 executed: instructions, VM exits, VM entries, VMREADs and
 # so on. A window is as many steps; awk -v steps=N -v rest=FILE -f steps.awk. What is none of that goes to FILE.
 #
-# L0 begins where a VM exit leads, the same place each time, by its physical and its linear address: what follows the
-# first CPUID of a guest. It ends at a VM entry. So the first window must be a CPUID of L1.
+# L0 begins where a VM exit leads, one place for each VMCS of L0's, by its physical and its linear address: what follows a
+# CPUID of a guest. It ends at a VM entry. So the first window of L1, and the first of L2, must be that of a CPUID.
 
 BEGIN {
 	OFS = "\t"
@@ -35,13 +35,13 @@ function open_step() {
 	tick = substr($1, 6) + 0
 	where = $2 $3
 	name = $6
-	if (entry == "" && after_cpuid) entry = where
-	after_cpuid = name == "cpuid"
-	if (where == entry) {
+	if (after_cpuid) entry[where] = 1
+	if (where in entry) {
 		exits++
 		root = 1
 		came = tick
 	}
+	after_cpuid = name == "cpuid" && !root
 	if (root) {
 		if (name in counts) n[name]++
 		else if (name == "vmresume" || name == "vmlaunch") {
