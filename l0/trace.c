@@ -138,6 +138,23 @@ static void note_vmx(struct cpu *cpu, struct trace_cpu *t)
 		vmx->head.kind = TRACE_none;
 }
 
+/* What L0 remembers of the last look-ups: the trace's own must not make those of L0 cheaper or dearer. */
+struct lookups {
+	struct l1_recent recent;
+	struct ept_walk_path path12;
+};
+
+static struct lookups lookups_of(const struct cpu *cpu)
+{
+	return (struct lookups){ .recent = l1_recent, .path12 = cpu->nested.path12 };
+}
+
+static void give_back(struct cpu *cpu, const struct lookups *lookups)
+{
+	l1_recent = lookups->recent;
+	cpu->nested.path12 = lookups->path12;
+}
+
 /* What EPT01 and EPT02 have at an address that L0 is going to map, or not. */
 static void note_violation(struct cpu *cpu, struct trace_cpu *t)
 {
@@ -253,7 +270,7 @@ static void note_event(struct cpu *cpu, struct trace_cpu *t)
 void trace_entering(struct cpu *cpu)
 {
 	struct trace_cpu *t = &trace_cpus[cpu->number];
-	struct l1_recent recent = l1_recent;
+	struct lookups lookups = lookups_of(cpu);
 
 	lock(cpu);
 	if (t->open) {
@@ -263,7 +280,7 @@ void trace_entering(struct cpu *cpu)
 		t->open = false;
 	}
 	note_event(cpu, t);
-	l1_recent = recent;
+	give_back(cpu, &lookups);
 	unlock();
 }
 
@@ -303,7 +320,7 @@ static void put_event(const struct trace_cpu *t, const struct cpu *cpu, u32 full
 void trace_exited(struct cpu *cpu)
 {
 	struct trace_cpu *t = &trace_cpus[cpu->number];
-	struct l1_recent recent = l1_recent;
+	struct lookups lookups = lookups_of(cpu);
 	u32 full_reason;
 
 	lock(cpu);
@@ -319,7 +336,7 @@ void trace_exited(struct cpu *cpu)
 	put_exit(cpu, t, full_reason);
 	note_vmx(cpu, t);
 	note_violation(cpu, t);
-	l1_recent = recent;
+	give_back(cpu, &lookups);
 	unlock();
 }
 

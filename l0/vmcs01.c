@@ -49,13 +49,17 @@ static void controls01_init(void)
 		l0_refuse("this CPU's VMX lacks virtual NMIs, which L0 needs for more than one CPU; give it cpus=1");
 }
 
+/* A table, so that a trace costs nothing here. */
 static u64 exit_point(enum level level)
 {
-	if (options.cpus > 1)
-		return (u64)vmx_exit_point_among;
-	if (options.trace)
-		return (u64)(level == LEVEL_1 ? vmx_exit_point_l1_traced : vmx_exit_point_l2_traced);
-	return (u64)(level == LEVEL_1 ? vmx_exit_point_l1 : vmx_exit_point_l2);
+	enum { ALONE, TRACED, AMONG, WAYS };
+	static void (*const points[WAYS][LEVELS])(void) = {
+		[ALONE] = { vmx_exit_point_l1, vmx_exit_point_l2 },
+		[TRACED] = { vmx_exit_point_l1_traced, vmx_exit_point_l2_traced },
+		[AMONG] = { vmx_exit_point_among, vmx_exit_point_among },
+	};
+
+	return (u64)points[options.cpus > 1 ? AMONG : ALONE + options.trace][level];
 }
 
 void vmcs_write_host_state(struct cpu *cpu, enum level level)
