@@ -43,19 +43,26 @@ static inline bool l1_in_64bit_code(void)
  */
 COLD void l1_end_instruction(u64 interruptibility, u64 rflags);
 
-/* Go on length bytes further, behind an instruction that L0 has executed; RFLAGS are those it began with. */
-static inline void l1_advance_by(u64 length, u64 rflags)
+/* Go on at rip, behind an instruction that L0 has executed; RFLAGS are those it began with. */
+static inline void l1_go_on_at(u64 rip, u64 rflags)
 {
-	u64 rip = vmread(ENC_guest_rip) + length;
 	u64 interruptibility = vmread(ENC_guest_interruptibility_state);
 
-	if (UNLIKELY((u32)rip < (u32)length) && !l1_in_64bit_code()) /* beyond 4 GiB */
-		rip = (u32)rip;
 	vmwrite_sure(ENC_guest_rip, rip);
 	if (UNLIKELY(interruptibility & (INTERRUPTIBILITY_sti | INTERRUPTIBILITY_mov_ss)))
 		l1_end_instruction(interruptibility, rflags);
 	else if (UNLIKELY(rflags & RFLAGS_TF))
 		l1_end_instruction(interruptibility, rflags);
+}
+
+/* The same length bytes further. */
+static inline void l1_advance_by(u64 length, u64 rflags)
+{
+	u64 rip = vmread(ENC_guest_rip) + length;
+
+	if (UNLIKELY((u32)rip < (u32)length) && !l1_in_64bit_code()) /* beyond 4 GiB */
+		rip = (u32)rip;
+	l1_go_on_at(rip, rflags);
 }
 
 /* Go on behind the instruction that exited. */

@@ -31,6 +31,15 @@ void nested_complete(struct cpu *cpu, enum vmx_outcome outcome, u32 number)
 	l1_advance(rflags);
 }
 
+/* Of 64-bit code, whose RIP does not end at 4 GiB. */
+static inline void succeed_wide(void)
+{
+	u64 rflags = vmread(ENC_guest_rflags) & ~RFLAGS_VMX_OUTCOME;
+
+	vmwrite_sure(ENC_guest_rflags, rflags);
+	l1_go_on_at(vmread(ENC_guest_rip) + vmread(ENC_vm_exit_instruction_length), rflags);
+}
+
 static inline void succeed(void)
 {
 	u64 rflags = vmread(ENC_guest_rflags) & ~RFLAGS_VMX_OUTCOME;
@@ -342,7 +351,10 @@ static ALWAYS_INLINE void finish_vmread(struct cpu *cpu, u32 information, u64 va
 		return;
 	}
 	set_register(cpu, INFO_REGISTER1(information), value, wide);
-	succeed();
+	if (wide)
+		succeed_wide();
+	else
+		succeed();
 }
 
 /* In any mode, of any field. */
@@ -428,7 +440,7 @@ void nested_vmwrite_exit(struct cpu *cpu)
 			vmcs12_put(&nested->current->vmcs12, field,
 				   register_value(cpu, INFO_REGISTER1(information), true));
 			nested_direct_written(cpu, nested->current, field);
-			succeed();
+			succeed_wide();
 			return;
 		}
 	}
