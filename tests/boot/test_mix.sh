@@ -3,8 +3,6 @@
 # the same L1 on the bare CPU. Each run of the test draws other ones; SEED=N tests/boot/test_mix.sh draws those again.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=scripts/lib.sh
-. "$root/scripts/lib.sh"
 
 GUESTS=cpuid,io,msr,vmcall,memory,halt,exception,paging,debug
 MIXES=${MIXES:-8}
@@ -31,7 +29,7 @@ draw_one() {
 # draw_value NAME VALUES: into $drawn, a value that the switch takes; nothing for a switch that is no matter of taste.
 draw_value() {
 	case $1,$2 in
-	l1,* | test_fault,* | cpus,* | tick,* | log,*) drawn='' ;;
+	l1,* | test_fault,* | cpus,* | tick,* | log,* | trace,*) drawn='' ;;
 	l1_offset,*) draw_words "$OFFSETS" ;;
 	*_tables,*) draw_words "$TABLES" ;;
 	*,*..*) draw_words "${2%..*} ${2#*..}" ;;
