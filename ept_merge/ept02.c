@@ -70,6 +70,8 @@ struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
 		}
 	}
 	slot = least_recently_used(cache, false);
+	if (slot == &cache->slots[cache->taken]) /* one never used: they are taken in turn */
+		cache->taken++;
 	clear(cache, slot, &cache->evictions);
 	slot->eptp12 = key;
 	slot->used = ++cache->clock;
@@ -159,13 +161,13 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 
 void ept02_drop(struct ept02_cache *cache, u64 eptp12)
 {
-	for (unsigned i = 0; i < cache->slot_count; i++)
+	for (unsigned i = 0; i < cache->taken; i++)
 		if (!((cache->slots[i].eptp12 ^ eptp12) & EPTP_ADDRESS))
 			clear(cache, &cache->slots[i], &cache->drops);
 }
 
 void ept02_drop_all(struct ept02_cache *cache)
 {
-	for (unsigned i = 0; i < cache->slot_count; i++)
+	for (unsigned i = 0; i < cache->taken; i++)
 		clear(cache, &cache->slots[i], &cache->drops);
 }

@@ -32,7 +32,7 @@ struct ept01_view {
  */
 struct ept02_cache {
 	struct ept02 *slots;
-	unsigned slot_count;
+	unsigned slot_count, taken; /* those ever used are the first */
 	u64 clock;
 	const struct ept_pages *pages;
 	u8 max_level; /* the largest page that EPT02 may use */
