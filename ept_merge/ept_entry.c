@@ -1,20 +1,11 @@
 #include "ept_entry.h"
 
-#define MEMORY_TYPES_DEFINED \
-	(BIT(MEMORY_UC) | BIT(MEMORY_WC) | BIT(MEMORY_WT) | BIT(MEMORY_WP) | BIT(MEMORY_WB))
 #define WALK_LENGTH_4 (4 - 1)
 
-bool ept_leaf_unsupported(u64 entry, unsigned level, const struct ept_features *features)
+bool ept_large_unsupported(u64 entry, unsigned level, const struct ept_features *features)
 {
-	unsigned memory_type = (entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT;
-
-	if (level == 2 && !features->page2m)
-		return true;
-	if (level == 3 && !features->page1g)
-		return true;
-	if (entry & EPT_ADDRESS & (EPT_LEVEL_SIZE(level) - 1))
-		return true;
-	return !(MEMORY_TYPES_DEFINED >> memory_type & 1);
+	return (level == 2 ? !features->page2m : !features->page1g) ||
+	       (entry & EPT_ADDRESS & (EPT_LEVEL_SIZE(level) - 1));
 }
 
 static bool eptp_memory_type_valid(u64 eptp, u64 ept_vpid_capabilities)

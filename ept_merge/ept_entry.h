@@ -15,8 +15,18 @@ struct ept_features {
 
 enum ept_entry_kind { EPT_NOT_PRESENT, EPT_TABLE, EPT_LEAF, EPT_MISCONFIGURED };
 
+#define EPT_MEMORY_TYPES \
+	(BIT(MEMORY_UC) | BIT(MEMORY_WC) | BIT(MEMORY_WT) | BIT(MEMORY_WP) | BIT(MEMORY_WB))
+
+/* Of an entry that maps a page of 2 MiB or 1 GiB: is it beyond the CPU, or has it bits in the offset? */
+bool ept_large_unsupported(u64 entry, unsigned level, const struct ept_features *features);
+
 /* Of an entry that maps a page: is it misconfigured beyond what any entry may be? */
-bool ept_leaf_unsupported(u64 entry, unsigned level, const struct ept_features *features);
+static inline bool ept_leaf_unsupported(u64 entry, unsigned level, const struct ept_features *features)
+{
+	return (level > 1 && ept_large_unsupported(entry, level, features)) ||
+	       !(EPT_MEMORY_TYPES >> ((entry & EPT_MEMORY_TYPE) >> EPT_MEMORY_TYPE_SHIFT) & 1);
+}
 
 /* Neither writable nor, without the feature, executable without being readable. */
 static inline bool ept_rights_unsupported(u64 entry, const struct ept_features *features)

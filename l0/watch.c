@@ -6,6 +6,21 @@
 /* All that are set: few, while every page that L2 is given is held against them. */
 static struct watch *first;
 
+/* From the first of their pages to the last: most of what L2 is given lies beside. */
+static u64 lowest = ~0ull, highest;
+
+static void find_bounds(void)
+{
+	lowest = ~0ull;
+	highest = 0;
+	for (const struct watch *watch = first; watch; watch = watch->next) {
+		if (watch->address10 < lowest)
+			lowest = watch->address10;
+		if (watch->address10 > highest)
+			highest = watch->address10;
+	}
+}
+
 static void set(struct watch *watch, u64 address10)
 {
 	if (!watch->set) {
@@ -15,6 +30,7 @@ static void set(struct watch *watch, u64 address10)
 	watch->set = true;
 	watch->address10 = address10;
 	watch->armed = watch->mapped02 = false;
+	find_bounds();
 }
 
 static void unset(struct watch *watch)
@@ -27,6 +43,7 @@ static void unset(struct watch *watch)
 		at = &(*at)->next;
 	*at = watch->next;
 	watch->set = false;
+	find_bounds();
 }
 
 void watch_arm(struct watch *watch, u64 address10)
@@ -84,6 +101,8 @@ void watch_forget_all(void)
 
 void watch_mapped02(u64 start10, u64 size)
 {
+	if (start10 > highest || start10 + size <= lowest)
+		return;
 	for (struct watch *watch = first; watch; watch = watch->next)
 		if (watch->address10 - start10 < size)
 			watch->mapped02 = true;
