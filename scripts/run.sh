@@ -258,6 +258,7 @@ check() {
 
 # The kind of machine, after the L1, whose needs it is told.
 check_machine() {
+	[ -z "$vmm" ] || [ "$l1" = linux ] || wrong "--vmm is for --l1 linux"
 	[ "$machine" != bochs ] || [ -z "$accel" ] || wrong "--accel is for --machine qemu and libvirt"
 	case $machine in
 	qemu | libvirt) ;;
@@ -274,7 +275,6 @@ check_machine() {
 		vmm_check
 		;;
 	esac
-	[ -z "$vmm" ] || [ "$l1" = linux ] || wrong "--vmm is for --l1 linux"
 	# shellcheck source=scripts/machine-bochs.sh
 	. "$root/scripts/machine-$machine.sh"
 	machine_usage

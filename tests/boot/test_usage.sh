@@ -14,7 +14,7 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -s "$folder/stdout" ] && [ ! -e "$out" ]
 }
 
-plan 32
+plan 34
 refuse 'unknown option "--frob"' --frob
 refuse 'unknown option "cpuid"' cpuid
 refuse '--l2 needs a value' --l2
@@ -42,6 +42,8 @@ refuse 'the switch ept02_slots takes 1..64, not "65"' --set ept02_slots=65
 refuse 'no domain for Xen is called "nonesuch"; there are: domain linux' --l1 xen --l2 nonesuch
 refuse '--l1 xen takes no --module and no --append' --l1 xen --append words
 refuse '--disk and --cdrom are for --l1 bios' --l1 xen --disk "$images/bios.bin"
+refuse '--vmm is for --l1 linux' --vmm qemu
+refuse '--vmm takes kvmrun, qemu or libvirt, not "xen"' --l1 linux --vmm xen
 refuse '--trace is of what L0 sees' --trace --bare
 refuse '--trace is for --machine bochs' --trace --machine qemu
 refuse '--set trace=on: that is what --trace is for' --set trace=on
