@@ -1,6 +1,6 @@
 #!/bin/sh
 # L0 on another hypervisor's VMX: Debian's Linux with KVM has the emulated CPU, kvmrun starts L0's image there, and minivisor
-# with payloads on it prints what it prints on the bare CPU. All payloads, under QEMU and libvirt: make check-machines.
+# with payloads on it prints what it prints on the bare CPU. Under QEMU and libvirt: make check-machines.
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=tests/machines/lib_machines.sh

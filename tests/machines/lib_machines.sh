@@ -4,12 +4,6 @@
 
 COUNT=20
 
-# The payloads of minivisor, but for the one that hangs on purpose.
-payloads() {
-	"$root/turtles" list | awk '/^L2 payloads/ { on = 1; next } /^[^ ]/ { on = 0 } on && $1 != "hang" { print $1 }' |
-		paste -s -d , -
-}
-
 # guest_lines PREFIX FILE: what minivisor and the payloads print, but for what depends on time and on the machine. The order of
 # the guests does, too.
 guest_lines() {
@@ -40,9 +34,9 @@ has_exits() {
 }
 
 passes_everywhere() {
-	ok "$1 on KVM: L0, minivisor and every payload" status_is 0
+	ok "$1 on KVM: L0, minivisor and payloads" status_is 0
 	ok "$1 on KVM: they print what they print on the bare CPU" cmp "$folder/bare.txt" "$folder/guest.txt"
-	ok "$1 on KVM: there are lines to compare" [ "$(grep -c 'ended: ' "$folder/guest.txt")" -gt 10 ]
+	ok "$1 on KVM: there are lines to compare" [ "$(grep -c 'ended: ' "$folder/guest.txt")" -eq 3 ]
 	ok "$1 on KVM: L0 says what KVM's VMX lacks" says '^this CPU lacks'
 	ok "$1 on KVM: L0's own verdict" says '^turtles-l0-verdict: success'
 	ok "$1 on KVM: L0 handled exits of L1" has_exits l1 l0
