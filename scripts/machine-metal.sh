@@ -65,7 +65,6 @@ machine_run() {
 	fi
 	stty -F "$serial" $METAL_SPEED raw -echo
 	say "boot the machine from $out/turtles.iso now; waiting $timeout s for its verdict on $serial"
-	# shellcheck disable=SC2016 # for that shell
 	metal_read &
 	reader=$!
 	timeout "$timeout" tail -s 0.1 --pid=$reader -f /dev/null &
