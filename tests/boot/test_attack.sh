@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Pools as small as may be, L1 moved.
-TINY="--memory 160 --set vmcs02_slots=1 --set ept02_slots=1 --set ept02_tables=64 --set ept01_tables=64 --set ept01_large_pages=off
+TINY="--memory 160 --set ept02_tables=64 --set ept01_tables=64
 	--set l1_offset=5 --append l1_offset=5"
 
 attack() {
@@ -47,9 +47,9 @@ ok "on the bare CPU" status_is 0
 cp "$out/console.txt" "$folder/bare.txt"
 attack --set self_check=on
 survived "all attacks"
-# shellcheck disable=SC2086 # several words
-attack --set self_check=on $TINY
-survived "all attacks on tiny pools"
+# shellcheck disable=SC2046,SC2086 # several words
+attack --set self_check=on $(all_slow) $TINY
+survived "all attacks on tiny pools, all switches slow"
 ok "every pool made room by eviction" room_was_made
 
 attack --bare --cpus 2 --append cpus=2

@@ -3,8 +3,8 @@
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-SLOW="--set ept02_large_pages=off --set ept02_cache=off --set dirty_tracking=off --set lazy_guest_state=off"
-FEW="--set ept01_large_pages=off --set ept02_slots=1 --set vmcs02_slots=1 --set vpid02=off --set bitmap_cache=off"
+FEW="--set ept02_slots=1 --set vmcs02_slots=1"
+slow=$(all_slow)
 regressions=$root/tests/diff/regressions.txt
 
 all_equal() {
@@ -24,7 +24,7 @@ plan $((8 + $(grep -c '^[0-9]' "$regressions")))
 equal 1 600
 equal 2 150 --set l1_offset=16
 # shellcheck disable=SC2086 # several words
-equal 3 150 $SLOW
+equal 3 150 $slow
 # shellcheck disable=SC2086 # several words
 equal 4 150 $FEW
 equal 5 150 --cpu corei7_icelake_u

@@ -3,8 +3,8 @@
 # shellcheck source=tests/boot/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-SLOW="--set ept02_large_pages=off --set ept02_cache=off --set dirty_tracking=off --set lazy_guest_state=off"
-FEW="--set ept01_large_pages=off --set ept02_slots=1 --set vmcs02_slots=1 --set vpid02=off --set bitmap_cache=off"
+FEW="--set ept02_slots=1 --set vmcs02_slots=1"
+slow=$(all_slow)
 
 same_console() {
 	status_is 0 && diff "$folder/bare.txt" "$out/console.txt"
@@ -35,7 +35,7 @@ for image in ept_extras tsc apicv fields msr_lists string_io shadowing; do
 	feature "$image" corei7_skylake_x
 	feature "$image" corei7_skylake_x --set l1_offset=16
 	# shellcheck disable=SC2086 # several words
-	feature "$image" corei7_skylake_x $SLOW
+	feature "$image" corei7_skylake_x $slow
 	# shellcheck disable=SC2086 # several words
 	feature "$image" corei7_skylake_x $FEW
 	for cpu in broadwell_ult corei7_icelake_u; do

@@ -13,17 +13,6 @@ L1_WAYS="ept=off vpid=off map=eager map=large quantum=1"
 # VMX without EPT or unrestricted guest: see test_l0_faults.sh.
 TOO_OLD="corei5_lynnfield_750|core2_penryn_t9600"
 
-# Each switch that is an optimization, at its slow setting; a table of slots is slowest with one.
-slow_settings() {
-	switch_table | while IFS=$tab read -r name standard values _; do
-		case $name,$standard,$values in
-		*,on,on\|off) echo "$name=off" ;;
-		*_slots,*,*..*) echo "$name=${values%..*}" ;;
-		shadow_fields,*) printf '%s\n' "$values" | tr '|' '\n' | grep -vx "$standard" | sed "s/^/$name=/" ;;
-		esac
-	done
-}
-
 able_models() {
 	cpu_table | awk -F '\t' -v too_old="^($TOO_OLD)\$" '$2 == "yes" && $1 !~ too_old { print $1 }'
 }

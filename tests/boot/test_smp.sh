@@ -30,9 +30,6 @@ said() {
 	return 1
 }
 
-slow="--set ept01_large_pages=off --set ept02_large_pages=off --set ept02_cache=off --set dirty_tracking=off"
-slow="$slow --set lazy_guest_state=off --set bitmap_cache=off --set vpid02=off --set vmcs02_slots=1"
-
 plan 20
 for cpus in 2 4; do
 	for words in '' x2apic; do
@@ -42,8 +39,8 @@ for cpus in 2 4; do
 done
 bare 2 ''
 on_l0 2 '' --set l1_offset=16
-# shellcheck disable=SC2086 # several words
-on_l0 2 '' $slow
+# shellcheck disable=SC2046 # several words
+on_l0 2 '' $(all_slow)
 for words in 'init' 'x2apic init'; do
 	run --l1 "$image" --cpus 2 --append "cpus=2 $words"
 	ok "INITs to a CPU in VMX operation ($words)" status_is 0
