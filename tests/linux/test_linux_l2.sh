@@ -33,7 +33,7 @@ price() {
 	echo "# the workload of L2: $bare_ticks instructions under KVM on the bare CPU, $ticks on L0: $percent %"
 }
 
-plan 12
+plan 13
 linux --bare --l2 linux
 ok "under KVM on the bare CPU" status_is 0
 transcript > "$folder/bare.txt"
@@ -45,6 +45,9 @@ ok "on L0: the transcript of the bare CPU" same_transcript "$folder/bare.txt"
 ok "KVM counted the exits that L0 handed to it" every_exit_is_kvms
 price
 ok "nesting costs the workload at most $NESTING_PERCENT_MOST %" [ $percent -le $((100 + NESTING_PERCENT_MOST)) ]
+# shellcheck disable=SC2046 # several words
+linux --l2 linux $(all_slow)
+ok "all switches slow: the transcript of the bare CPU" same_transcript "$folder/bare.txt"
 run --l1 linux-workload --bare --timeout 1500
 ok "the same workload as L1 on the bare CPU" same_workload
 run --l1 linux-workload --timeout 1500
