@@ -53,7 +53,7 @@ void l2_init(void)
 /* Beyond what the minivisor asks for: MOV to CR3 exits, and L2 can take an interrupt. */
 void l2_fill(void)
 {
-	vmcs_setup(&shared, &(struct guest_header){ 0 });
+	vmcs_setup(&shared, 0);
 	vmwrite(ENC_primary_processor_based_controls,
 		vmread(ENC_primary_processor_based_controls) | PROC_cr3_load_exiting);
 	vmwrite(ENC_exception_bitmap, 0);

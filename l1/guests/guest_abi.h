@@ -49,9 +49,12 @@ struct guest_packet_ring {
 enum guest_hypercall {
 	HYPERCALL_increment = 0, /* answers RBX + 1 */
 	HYPERCALL_timer = 1,     /* interrupt on GUEST_VECTOR_TIMER after RBX ticks of the timer; answers 0 */
+	HYPERCALL_start_cpu = 2, /* the second virtual CPU goes at RBX in 64-bit mode, with no stack; answers 0 */
 };
 #define HYPERCALL_UNKNOWN (~0ull)
 #define GUEST_VECTOR_TIMER 0x30
+/* The one that virtual CPUs send each other by their APICs, in x2APIC mode; IDs are 0 and 1. */
+#define GUEST_VECTOR_IPI 0x33
 
 /* The longest delay that HYPERCALL_timer takes. */
 #define GUEST_TIMER_MAX 0xffffffffull

@@ -1,4 +1,5 @@
 #include "events.h"
+#include "apic.h"
 #include "fields.h"
 #include "x86.h"
 
@@ -78,8 +79,22 @@ void interrupt_guest(struct guest *guest)
 		set_interrupt_window_exiting(true);
 }
 
+bool interrupt_or_ask_for_window(u64 vector)
+{
+	if (!can_interrupt()) {
+		set_interrupt_window_exiting(true);
+		return false;
+	}
+	inject(vector, INTR_external, 0);
+	return true;
+}
+
+/* One event at an entry: where both wait, the other has a window of its own. */
 void interrupt_window_opened(struct guest *guest)
 {
-	set_interrupt_window_exiting(false);
-	deliver(guest);
+	set_interrupt_window_exiting(guest->timer_pending && guest->ipi_pending);
+	if (guest->timer_pending)
+		deliver(guest);
+	else
+		apic_deliver(guest);
 }

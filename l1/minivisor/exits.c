@@ -1,4 +1,5 @@
 #include "exits.h"
+#include "apic.h"
 #include "cpu.h"
 #include "cpuid_table.h"
 #include "devices.h"
@@ -65,9 +66,9 @@ static void handle_io(struct guest *guest)
 	}
 	manner_user_space();
 	if (qualification & IO_IN)
-		put_in_rax(rax, device_in(guest, port), bytes);
+		put_in_rax(rax, device_in(guest->owner, port), bytes);
 	else
-		device_out(guest, port, (u32)(*rax & BITS(bytes * 8 - 1, 0)));
+		device_out(guest->owner, port, (u32)(*rax & BITS(bytes * 8 - 1, 0)));
 	skip_instruction();
 }
 
@@ -89,12 +90,14 @@ static void handle_rdmsr(struct guest *guest)
 static void handle_wrmsr(struct guest *guest)
 {
 	const u64 *gpr = guest->registers.gpr;
+	u32 msr = (u32)gpr[RCX];
 
-	if ((u32)gpr[RCX] != MSR_IA32_SYSENTER_CS) {
+	if (msr == MSR_IA32_SYSENTER_CS) {
+		vmcs_write(guest_ia32_sysenter_cs, (u32)gpr[RAX]);
+	} else if (!apic_write(guest, msr, (u32)gpr[RAX] | gpr[RDX] << 32)) {
 		inject_fault(VECTOR_GP, 0);
 		return;
 	}
-	vmcs_write(guest_ia32_sysenter_cs, (u32)gpr[RAX]);
 	skip_instruction();
 }
 
@@ -105,6 +108,9 @@ static void handle_vmcall(struct guest *guest)
 	switch (gpr[RAX]) {
 	case HYPERCALL_increment:
 		gpr[RAX] = gpr[RBX] + 1;
+		break;
+	case HYPERCALL_start_cpu:
+		gpr[RAX] = guest_start_second(guest, gpr[RBX]) ? 0 : HYPERCALL_UNKNOWN;
 		break;
 	case HYPERCALL_timer:
 		timer_arm((u32)gpr[RBX]);
@@ -164,16 +170,29 @@ static void handle_interrupt_window(struct guest *guest)
 	interrupt_window_opened(guest);
 }
 
-/* L1 sleeps in L2's place, unless the interrupt that wakes it is already there. */
+/* The other virtual CPU, if it has something to do; NULL if not. */
+static struct guest *awake_other(struct guest *guest)
+{
+	struct guest *first = guest->owner, *other = guest == first ? first->second : first;
+
+	return other && !other->halted ? other : NULL;
+}
+
+/* L1 sleeps in L2's place, unless what wakes it is already there, or there is another virtual CPU to run. */
 static void handle_hlt(struct guest *guest)
 {
 	skip_instruction();
 	/* HLT was the instruction that STI protects: the protection is over. */
 	vmcs_write(guest_interruptibility_state, 0);
-	if (guest->timer_pending)
+	if (guest->timer_pending || apic_has_interrupt(guest))
 		return;
+	if (!guest->timer_armed && awake_other(guest)) {
+		guest->halted = true;
+		guest_hand_over(guest, awake_other(guest));
+		return;
+	}
 	if (!guest->timer_armed) {
-		guest_fail(guest, "HLT with no timer armed: it would never wake");
+		guest_fail(guest, "HLT with no timer armed, and no other CPU awake: it would never wake");
 		return;
 	}
 	timer_wait();
@@ -278,7 +297,7 @@ void handle_exit(struct guest *guest)
 		handle_unexpected(guest, reason);
 		return;
 	}
-	guest->exits[reason]++;
+	guest->owner->exits[reason]++;
 	handlers[reason](guest);
 }
 

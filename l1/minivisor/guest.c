@@ -1,4 +1,5 @@
 #include "guest.h"
+#include "apic.h"
 #include "boot.h"
 #include "devices.h"
 #include "enter.h"
@@ -22,6 +23,7 @@
 #define MEMORY_MIB_MIN 2
 #define MEMORY_MIB_MAX 1024
 #define LARGE_PAGE_SIZE MIB(2)
+#define SECOND_VPID 0x8000 /* beside the VPID of the first virtual CPU */
 
 static const struct guest *current;
 
@@ -82,29 +84,15 @@ static void pass_parameters(struct guest *guest, const char *line)
 	guest->registers.gpr[RDI] = GUEST_PARAMETERS_ADDRESS;
 }
 
-void guest_create(struct guest *guest, const struct multiboot_module *module, u16 vpid)
+/* Its VMCS, which becomes current. */
+static void start_at(struct guest *guest, u64 address)
 {
-	const char *line = (const char *)(uintptr_t)module->string;
-	const struct guest_header *image;
-
-	read_options(guest, line);
-	guest->vpid = vpid;
-	guest->memory =
-		memory_take(guest->memory_size, guest->map == MAP_large ? LARGE_PAGE_SIZE : PAGE_SIZE);
-	image = load_image(guest, module);
-	pass_parameters(guest, line);
-	guest->cr3 = image->cr3;
-	if (settings.ept)
-		ept_init(guest);
-	else
-		shadow_init(guest);
 	guest->vmcs = vmx_new_vmcs();
 	vmx_make_current(guest->vmcs);
 	current = guest;
 	guest->fields = fields_new_page();
 	fields_follow(guest->fields);
-	vmcs_setup(guest, image);
-	guest->running = true;
+	vmcs_setup(guest, address);
 }
 
 static void switch_to(const struct guest *guest)
@@ -115,6 +103,62 @@ static void switch_to(const struct guest *guest)
 	}
 	current = guest;
 	write_cr2(guest->cr2);
+}
+
+void guest_create(struct guest *guest, const struct multiboot_module *module, u16 vpid)
+{
+	const char *line = (const char *)(uintptr_t)module->string;
+	const struct guest_header *image;
+
+	read_options(guest, line);
+	guest->vpid = vpid;
+	guest->owner = guest->turn = guest;
+	guest->memory =
+		memory_take(guest->memory_size, guest->map == MAP_large ? LARGE_PAGE_SIZE : PAGE_SIZE);
+	image = load_image(guest, module);
+	pass_parameters(guest, line);
+	guest->cr3 = image->cr3;
+	if (settings.ept)
+		ept_init(guest);
+	else
+		shadow_init(guest);
+	start_at(guest, image->entry64);
+	guest->running = true;
+}
+
+/* Where one of two sleeps, the other is to run: HLT exits in both. */
+static struct guest *second_of(struct guest *guest)
+{
+	struct guest *second = memory_take_zeroed(sizeof(*second));
+
+	memcpy(second->name, guest->name, sizeof(second->name));
+	second->owner = guest;
+	second->vpid = guest->vpid | SECOND_VPID;
+	second->hlt_exits = true;
+	second->map = guest->map;
+	second->memory = guest->memory;
+	second->memory_size = guest->memory_size;
+	second->image_end = guest->image_end;
+	second->parameters = guest->parameters;
+	second->ept_root = guest->ept_root;
+	second->cr3 = settings.ept ? vmcs_read(guest_cr3) : guest->cr3;
+	return second;
+}
+
+bool guest_start_second(struct guest *guest, u64 address)
+{
+	if (guest->owner->second)
+		return false;
+	vmcs_write(primary_processor_based_controls,
+		   vmcs_read(primary_processor_based_controls) | PROC_hlt_exiting);
+	guest->second = second_of(guest);
+	if (!settings.ept)
+		shadow_init(guest->second);
+	guest->cr2 = read_cr2();
+	start_at(guest->second, address);
+	switch_to(guest);
+	guest_hand_over(guest, guest->second);
+	return true;
 }
 
 static void run_to_exit(struct guest *guest)
@@ -129,23 +173,45 @@ static void run_to_exit(struct guest *guest)
 	guest->launched = true;
 }
 
-void guest_run(struct guest *guest)
+void guest_hand_over(struct guest *from, struct guest *to)
 {
-	switch_to(guest);
-	for (u64 exits = 0; guest->running && (exits < settings.quantum || guest->timer_armed); exits++) {
-		run_to_exit(guest);
-		handle_exit(guest);
-	}
-	guest->cr2 = read_cr2();
+	if (!from->timer_armed)
+		from->owner->turn = to;
 }
 
-void guest_end(struct guest *guest, bool success)
+static struct guest *take_turn(struct guest *from)
 {
+	struct guest *to = from->owner->turn;
+
+	from->cr2 = read_cr2();
+	switch_to(to);
+	apic_deliver(to);
+	return to;
+}
+
+void guest_run(struct guest *guest)
+{
+	struct guest *cpu = guest->turn;
+
+	switch_to(cpu);
+	for (u64 exits = 0; guest->running && (exits < settings.quantum || cpu->timer_armed); exits++) {
+		run_to_exit(cpu);
+		handle_exit(cpu);
+		if (UNLIKELY(guest->turn != cpu))
+			cpu = take_turn(cpu);
+	}
+	cpu->cr2 = read_cr2();
+}
+
+void guest_end(struct guest *cpu, bool success)
+{
+	struct guest *guest = cpu->owner;
+
 	guest->running = false;
 	guest->failed = !success;
-	if (guest->timer_armed)
+	if (cpu->timer_armed)
 		timer_cancel();
-	guest->timer_armed = false;
+	cpu->timer_armed = false;
 	console_flush(guest);
 	print_exits(guest);
 	print("[%s] ended: %s\n", guest->name, success ? "success" : "failure");
@@ -155,7 +221,7 @@ void guest_fail(struct guest *guest, const char *format, ...)
 {
 	va_list args;
 
-	console_flush(guest);
+	console_flush(guest->owner);
 	print("[%s] minivisor: ", guest->name);
 	va_start(args, format);
 	vprint(format, args);

@@ -1,4 +1,7 @@
-/* One L2 guest: its memory, its VMCS, its registers, and its life from load to end. */
+/*
+ * One L2 guest: its memory, its VMCS, its registers, and its life from load to end. A guest may have a second virtual CPU. It
+ * is a struct guest of its own, which shares the guest's memory; what it prints, counts and ends is its owner's.
+ */
 #ifndef MINIVISOR_GUEST_H
 #define MINIVISOR_GUEST_H
 
@@ -26,12 +29,19 @@ struct guest {
 	void *vmcs;
 	struct field_page *fields; /* with drw=on */
 	u16 vpid;
+	struct guest *owner;  /* of a second virtual CPU its guest, of a guest itself */
+	struct guest *second; /* the second virtual CPU, once L2 has started it */
+	struct guest *turn;   /* which of the two runs */
 	bool launched;
 	bool running;
 	bool failed;
 	bool hlt_exits;     /* HLT is intercepted, and L1 sleeps in its place */
+	bool halted;        /* waits for an interrupt, the other virtual CPU having its turn */
 	bool timer_armed;   /* the guest keeps the CPU until its timer has interrupted it */
 	bool timer_pending; /* the interrupt is there, but not yet injected */
+	bool ipi_pending;   /* the other virtual CPU has sent one, or this itself */
+	bool ipi_in_service; /* and it has come, but not ended */
+	u8 *virtual_apic;   /* with apicv=on: from where the CPU delivers it */
 	enum map_mode map;
 	u8 *memory; /* guest-physical 0 lies here */
 	u64 memory_size;
@@ -52,6 +62,11 @@ struct guest {
 
 /* Load the payload of a multiboot module, and set up the VMCS that starts it. */
 void guest_create(struct guest *guest, const struct multiboot_module *module, u16 vpid);
+
+/* Start its second virtual CPU at address, and let it run. False if it has one already. */
+bool guest_start_second(struct guest *guest, u64 address);
+/* From now on the other virtual CPU runs, if this one's timer is not armed. */
+void guest_hand_over(struct guest *from, struct guest *to);
 
 /* Run it for a quantum of exits, or to its end. */
 void guest_run(struct guest *guest);

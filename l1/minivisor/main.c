@@ -25,7 +25,7 @@ NORETURN void minivisor_main(u32 magic, u32 info);
 
 static void read_settings(const char *line)
 {
-	options_check(line, "quantum|ept|vpid|drw|map|hlt|cr3|manner|bench");
+	options_check(line, "quantum|ept|vpid|drw|map|hlt|cr3|apicv|manner|bench");
 	settings.quantum = option_number(line, "quantum", QUANTUM_DEFAULT, 1, QUANTUM_MAX);
 	settings.ept = option_choice(line, "ept", 1, "off|on");
 	settings.vpid = option_choice(line, "vpid", 1, "off|on");
@@ -33,6 +33,7 @@ static void read_settings(const char *line)
 	settings.map = option_choice(line, "map", MAP_demand, MAP_CHOICES);
 	settings.hlt_exits = option_choice(line, "hlt", 0, "wait|exit");
 	settings.cr3_exits = option_choice(line, "cr3", 0, "pass|exit");
+	settings.apicv = option_choice(line, "apicv", 0, "off|on");
 	settings.manner = option_choice(line, "manner", MANNER_own, MANNER_CHOICES);
 }
 

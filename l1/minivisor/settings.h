@@ -17,6 +17,7 @@ struct settings {
 	bool drw; /* VMCS fields in memory, where the hypervisor below offers that */
 	bool hlt_exits; /* HLT is intercepted, unless a module says otherwise */
 	bool cr3_exits; /* loads of CR3 are intercepted with EPT as well */
+	bool apicv; /* L2's APIC is the CPU's business, as far as that can do it */
 	enum manner manner;
 	enum map_mode map; /* how EPT gets filled, unless a module says otherwise */
 };

@@ -7,6 +7,7 @@
 #include "insn.h"
 #include "string.h"
 #include "vmx_root.h"
+#include "x86.h"
 
 #define SEGMENT_LIMIT 0xffffffffull
 #define TSS_LIMIT 0x67
@@ -14,12 +15,17 @@
 
 /* SDM "MSR-Bitmap Address": read-low, read-high, write-low, write-high. */
 #define MSR_BITMAP_READ_HIGH 1024
+#define MSR_BITMAP_WRITE_LOW 2048
 #define MSR_BITMAP_WRITE_HIGH 3072
 #define MSR_HIGH_FIRST 0xc0000000u
 
 /* What L1 controls of L2's CR0 and CR4 when it shadows L2's paging: all that paging depends on. */
 #define CR0_PAGING (CR0_PE | CR0_WP | CR0_PG)
 #define CR4_PAGING (CR4_PSE | CR4_PAE | CR4_PGE | CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP)
+
+/* SDM "Virtual-Interrupt Delivery", and what it stands on. */
+#define PROC2_APICV \
+	(PROC2_virtualize_x2apic_mode | PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery)
 
 static void clear_bit(u8 *bitmap, unsigned bit)
 {
@@ -54,15 +60,33 @@ static u8 *msr_bitmap(void)
 		/* Where L2 has its SYSCALLs lead: not in the VMCS, and shared by all guests. */
 		pass_msr(bitmap, MSR_IA32_STAR);
 		pass_msr(bitmap, MSR_IA32_LSTAR);
+		if (settings.apicv)
+			clear_bit(bitmap + MSR_BITMAP_WRITE_LOW, MSR_X2APIC_EOI);
 	}
 	return bitmap;
 }
 
-static void setup_execution_controls(const struct guest *guest)
+/* The CPU's own local APIC for L2, of which no interrupt's end exits. */
+static void setup_apicv(struct guest *guest)
+{
+	guest->virtual_apic = memory_take_zeroed(PAGE_SIZE);
+	vmcs_write(virtual_apic_address, (uintptr_t)guest->virtual_apic);
+	vmcs_write(tpr_threshold, 0);
+	vmcs_write(guest_interrupt_status, 0);
+	vmcs_write(eoi_exit_bitmap_0, 0);
+	vmcs_write(eoi_exit_bitmap_1, 0);
+	vmcs_write(eoi_exit_bitmap_2, 0);
+	vmcs_write(eoi_exit_bitmap_3, 0);
+}
+
+static void setup_execution_controls(struct guest *guest)
 {
 	u64 proc = PROC_use_io_bitmaps | PROC_use_msr_bitmaps;
-	u64 proc2 = (settings.ept ? PROC2_enable_ept : 0) | (settings.vpid ? PROC2_enable_vpid : 0);
+	u64 proc2 = (settings.ept ? PROC2_enable_ept : 0) | (settings.vpid ? PROC2_enable_vpid : 0) |
+		    (settings.apicv ? PROC2_APICV : 0);
 
+	if (settings.apicv)
+		proc |= PROC_use_tpr_shadow;
 	if (settings.cr3_exits)
 		proc |= PROC_cr3_load_exiting;
 	if (guest->hlt_exits)
@@ -78,6 +102,8 @@ static void setup_execution_controls(const struct guest *guest)
 	if (proc2)
 		vmcs_write(secondary_processor_based_controls,
 			vmx_controls(MSR_IA32_VMX_PROCBASED_CTLS2, proc2, "secondary processor-based"));
+	if (settings.apicv)
+		setup_apicv(guest);
 	if (settings.vpid)
 		vmcs_write(virtual_processor_identifier, guest->vpid);
 	if (settings.ept)
@@ -175,9 +201,9 @@ static void setup_guest_control_registers(const struct guest *guest)
 	vmcs_write(guest_ia32_efer, EFER_LME | EFER_LMA | EFER_SCE);
 }
 
-static void setup_guest_rest(const struct guest_header *image)
+static void setup_guest_rest(u64 entry)
 {
-	vmcs_write(guest_rip, image->entry64);
+	vmcs_write(guest_rip, entry);
 	vmcs_write(guest_rsp, 0);
 	vmcs_write(guest_rflags, RFLAGS_ONE);
 	vmcs_write(guest_dr7, DR7_RESET);
@@ -191,7 +217,7 @@ static void setup_guest_rest(const struct guest_header *image)
 	vmcs_write(vmcs_link_pointer, VMCS_NO_POINTER);
 }
 
-void vmcs_setup(struct guest *guest, const struct guest_header *image)
+void vmcs_setup(struct guest *guest, u64 entry)
 {
 	setup_execution_controls(guest);
 	setup_intercepts();
@@ -199,5 +225,5 @@ void vmcs_setup(struct guest *guest, const struct guest_header *image)
 	setup_host_state(guest);
 	setup_guest_segments();
 	setup_guest_control_registers(guest);
-	setup_guest_rest(image);
+	setup_guest_rest(entry);
 }

@@ -5,6 +5,6 @@
 #include "guest.h"
 
 /* Fill the current VMCS: controls, L1's state to come back to, L2's to start with. */
-void vmcs_setup(struct guest *guest, const struct guest_header *image);
+void vmcs_setup(struct guest *guest, u64 entry);
 
 #endif
