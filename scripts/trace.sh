@@ -9,9 +9,10 @@ FORMATS='tree chrome folded perf table'
 
 usage() {
 	cat <<'END'
-usage: ./turtles trace RUN [--exit N] [--format FORMAT]
+usage: ./turtles trace RUN [--exit N] [--cut] [--format FORMAT]
   RUN                 the folder of a run with --trace, or its trace.bin
   --exit N            only L2's exit number N and all that it caused
+  --cut               a trace that ends too early, as that of a run which was stopped: what of it is whole
   --format tree       each exit of L2, and indented below it each step with its instructions (the default)
   --format chrome     JSON for Chrome and Perfetto: levels as tracks, causes as flows
   --format folded     a line for each stack of causes with its instructions, as flame graphs are made of
@@ -26,13 +27,14 @@ wrong() {
 }
 
 parse() {
-	run='' exit='' format=tree
+	run='' exit='' format=tree cut=''
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-h | --help)
 			usage
 			exit 0
 			;;
+		--cut) cut=yes ;;
 		--exit | --format)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			case $1 in
@@ -73,6 +75,10 @@ make_quietly "$BUILD/trace"
 message=$(mktemp)
 trap 'rm -f "$message"' EXIT
 status=0
-"$BUILD/trace" ${exit:+--exit "$exit"} --format "$format" "$file" 2> "$message" || status=$?
-[ $status -eq 0 ] || [ ! -s "$message" ] || die $status "$(sed 's/^trace: //' "$message")"
+"$BUILD/trace" ${cut:+--cut} ${exit:+--exit "$exit"} --format "$format" "$file" 2> "$message" || status=$?
+[ ! -s "$message" ] || {
+	said=$(sed 's/^trace: //' "$message")
+	[ $status -eq 0 ] || die $status "$said"
+	say "$said"
+}
 exit $status

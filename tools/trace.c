@@ -1,5 +1,5 @@
 /*
- * trace [--exit N] [--format tree|chrome|folded|perf|table] FILE: tells what a trace holds.
+ * trace [--cut] [--exit N] [--format tree|chrome|folded|perf|table] FILE: tells what a trace holds.
  * trace cut IN OUT: writes the trace within what a port has taken to OUT, and all else of IN to standard output.
  */
 #include "trace.h"
@@ -50,15 +50,24 @@ static u64 exits_of_l2(const struct trace *trace)
 	return exits;
 }
 
-static void print_all(const char *name, u64 only, printer *print)
+/* Nothing is known of what came behind. */
+static void tell_cut(const char *name, const struct trace *trace)
+{
+	if (trace->cut)
+		fprintf(stderr, "trace: %s: it is cut: the first %zu records, %llu exits of L2, are all there is\n", name,
+			trace->count, (unsigned long long)exits_of_l2(trace));
+}
+
+static void print_all(const char *name, u64 only, printer *print, bool may_be_cut)
 {
 	struct blob file = read_file(name);
 	struct trace trace;
 	struct trace_view view = { .trace = &trace, .only = only };
 	struct leg *legs;
 
-	if (!trace_read(&trace, file.data, file.size))
+	if (!(may_be_cut ? trace_read_cut : trace_read)(&trace, file.data, file.size))
 		fail(STATUS_ERROR, "%s: %s", name, trace.error);
+	tell_cut(name, &trace);
 	if (only > exits_of_l2(&trace))
 		fail(STATUS_USAGE, "--exit %llu: L2 has %llu exits in this trace", (unsigned long long)only,
 		     (unsigned long long)exits_of_l2(&trace));
@@ -100,12 +109,17 @@ static void cut(const char *in, const char *name)
 int main(int argc, char **argv)
 {
 	printer *print = trace_print_tree;
+	bool may_be_cut = false;
 	u64 only = 0;
 	int i = 1;
 
 	if (argc == 4 && strcmp(argv[1], "cut") == 0) {
 		cut(argv[2], argv[3]);
 		return 0;
+	}
+	if (i < argc && strcmp(argv[i], "--cut") == 0) {
+		may_be_cut = true;
+		i++;
 	}
 	for (; i + 2 < argc; i += 2)
 		if (strcmp(argv[i], "--exit") == 0)
@@ -115,7 +129,7 @@ int main(int argc, char **argv)
 		else
 			break;
 	if (i + 1 != argc)
-		fail(STATUS_USAGE, "usage: trace [--exit N] [--format tree|chrome|folded|perf|table] FILE");
-	print_all(argv[i], only, print);
+		fail(STATUS_USAGE, "usage: trace [--cut] [--exit N] [--format tree|chrome|folded|perf|table] FILE");
+	print_all(argv[i], only, print, may_be_cut);
 	return 0;
 }

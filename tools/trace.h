@@ -13,6 +13,7 @@ struct trace {
 	unsigned cpus;
 	union trace_record *record; /* in the order in which they were made; the closing one is the last */
 	size_t count;
+	bool cut; /* it has no end: trace_read_cut() alone gives such */
 	char error[160];
 };
 
@@ -21,6 +22,8 @@ struct trace {
  * whole trace. trace_free() in any case.
  */
 bool trace_read(struct trace *trace, const u8 *bytes, size_t size);
+/* The same of a trace that may have been cut at its end, but is otherwise as it was: what of it is whole. */
+bool trace_read_cut(struct trace *trace, const u8 *bytes, size_t size);
 void trace_free(struct trace *trace);
 /*
  * The pieces of a trace among all that the emulator has printed. Text of its own may stand between them, at a triple

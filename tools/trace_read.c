@@ -184,19 +184,48 @@ static bool read_chunk(struct reader *r)
 	return true;
 }
 
+/* Where whole pieces end too early: behind the last, or within one that is as it was as far as it goes. */
+static bool is_cut_here(const struct reader *r)
+{
+	size_t left = r->size - r->at;
+	struct trace_chunk chunk;
+
+	if (left < sizeof(chunk))
+		return true;
+	memcpy(&chunk, r->bytes + r->at, sizeof(chunk));
+	return chunk.magic == TRACE_CHUNK_MAGIC && chunk.number == r->chunks && chunk.size > left - sizeof(chunk);
+}
+
+static bool read_pieces(struct reader *r, bool may_be_cut)
+{
+	if (!read_header(r))
+		return false;
+	while (r->at < r->size) {
+		if (may_be_cut && !r->ended && is_cut_here(r))
+			break;
+		if (!read_chunk(r))
+			return false;
+	}
+	r->trace->cut = !r->ended;
+	if (!r->ended && !may_be_cut)
+		return wrong(r, "it has no end: the run was stopped, or the file cut short; --cut tells what there is");
+	return true;
+}
+
 bool trace_read(struct trace *trace, const u8 *bytes, size_t size)
 {
 	struct reader r = { .trace = trace, .bytes = bytes, .size = size };
 
 	*trace = (struct trace){ .count = 0 };
-	if (!read_header(&r))
-		return false;
-	while (r.at < size)
-		if (!read_chunk(&r))
-			return false;
-	if (!r.ended)
-		return wrong(&r, "it has no end: the run was stopped, or the file was cut short");
-	return true;
+	return read_pieces(&r, false);
+}
+
+bool trace_read_cut(struct trace *trace, const u8 *bytes, size_t size)
+{
+	struct reader r = { .trace = trace, .bytes = bytes, .size = size };
+
+	*trace = (struct trace){ .count = 0 };
+	return read_pieces(&r, true);
 }
 
 void trace_free(struct trace *trace)

@@ -7,7 +7,7 @@
 #define CPL3 3
 #define VECTOR_CALL 0x31 /* what INT n in a piece calls */
 #define VECTOR_BACK 0x32 /* from CPL 3 to the payload */
-#define VECTOR_IPI 0x33
+#define VECTOR_IPI GUEST_VECTOR_IPI
 #define STACK_SIZE 4096
 #define VECTORS_OF_FAULTS 32
 #define VECTOR_SPURIOUS 0xff

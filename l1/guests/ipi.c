@@ -15,9 +15,9 @@ u8 second_stack[STACK_SIZE] __attribute__((aligned(16)));
 static volatile u64 interrupts;
 
 /*
- * The second CPU starts here, in 64-bit mode, with neither tables nor a stack: those of the first will do. The software
- * interrupt touches all that the delivery of others does: where a page is missing then, Bochs 2.7 reports an event that is
- * none, in virtual-interrupt delivery (docs/differences.md).
+ * The second CPU starts here, in 64-bit mode, with neither tables nor a stack: those of the first do. The software
+ * interrupt touches all that the delivery of others does: where a page is missing then, Bochs 2.7 reports an event that
+ * is none, in virtual-interrupt delivery (docs/differences.md).
  */
 extern const u8 second_start[];
 __asm__(".pushsection .text\n"

@@ -21,7 +21,7 @@ bool event_was_under_way(void);
 
 /* The guest's timer went off: interrupt it now, or as soon as it can take an interrupt. */
 void interrupt_guest(struct guest *guest);
-/* An external interrupt on that vector at the next entry; false if L2 cannot take it, which will cause an exit once it can. */
+/* Inject an external interrupt on that vector; false if L2 cannot take it yet: the window that it needs will exit. */
 bool interrupt_or_ask_for_window(u64 vector);
 /* Now it can. */
 void interrupt_window_opened(struct guest *guest);

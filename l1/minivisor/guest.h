@@ -1,6 +1,6 @@
 /*
- * One L2 guest: its memory, its VMCS, its registers, and its life from load to end. A guest may have a second virtual CPU. It
- * is a struct guest of its own, which shares the guest's memory; what it prints, counts and ends is its owner's.
+ * One L2 guest: its memory, its VMCS, its registers, and its life from load to end. A guest may have a second virtual
+ * CPU. It is a struct guest of its own, which shares the memory; what it prints, counts and ends is its owner's.
  */
 #ifndef MINIVISOR_GUEST_H
 #define MINIVISOR_GUEST_H

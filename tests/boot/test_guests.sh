@@ -22,7 +22,7 @@ all_ended() {
 	[ "$(grep -c '^\[[a-z_0-9]*\] ended: success$' "$out/console.txt")" -eq "$1" ]
 }
 
-plan 27
+plan 38
 both "three guests" --l2 cpuid,vmcall,io
 ok "all three ended" all_ended 3
 ok "their exits add up" exits_are l2 cpuid l1 $COUNT
@@ -35,6 +35,12 @@ both "L1 without EPT" --l2 cpuid,memory,paging,msr,vmcall --append ept=off
 ok "EPT was off" grep -q 'ept off' "$out/console.txt"
 both "L1 without VPID" --l2 cpuid,paging --append vpid=off
 ok "VPID was off" grep -q 'vpid off' "$out/console.txt"
+
+both "a second virtual CPU" --l2 ipi,cpuid
+ok "each IPI exits, its end too" exits_are l2 wrmsr l1 $((2 * COUNT))
+both "a second virtual CPU, without EPT" --l2 ipi --append ept=off
+both "interrupts that the CPU delivers" --l2 ipi --append apicv=on
+ok "their ends do not exit" exits_are l2 wrmsr l1 $COUNT
 
 run --l2 halt,window,cpuid --count $COUNT --timeout 20
 ok "guests that wait for interrupts, beside one that does not" status_is 0

@@ -16,6 +16,7 @@ known_exits() {
 	delivery) echo "exception_or_nmi:$COUNT ept_violation:$COUNT" ;;
 	exception) echo "exception_or_nmi:$((2 * COUNT))" ;;
 	halt) echo "external_interrupt:$COUNT vmcall:$COUNT" ;;
+	ipi) echo "wrmsr:$((2 * COUNT)) hlt:$((COUNT + 1)) vmcall:1" ;;
 	io) echo "io_instruction:$((2 * COUNT))" ;;
 	memory) echo "ept_violation:$COUNT" ;;
 	msr) echo "rdmsr:$((COUNT + 1)) wrmsr:$COUNT" ;;

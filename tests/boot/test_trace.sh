@@ -215,10 +215,17 @@ ok "and what L1 writes there is not in the trace" "$root/turtles" trace "$out"
 run --trace --l1 "$images/triple_fault.elf"
 ok "what the emulator has to say of a triple fault" status_is 1
 ok "is not in the trace, which is whole" table_is_the_run_s out
-run --trace --l2 hang --count 1 --timeout 4
+run --trace --l2 hang --count 1 --timeout 4 --set trace_ring=1
 ok "a run that the clock ends" status_is 124
 mv "$out" "$folder/hung"
 ok "has no whole trace" refused 1 'trace.bin: it has no end: the run was stopped' "$folder/hung"
+
+tell_cut() {
+	turtles trace "$folder/hung" --cut --format table
+	cut -f 1-3 "$folder/stdout" | grep -q "^l2${tab}io_instruction${tab}l1"'$'
+}
+ok "but what is whole of it can be told" tell_cut
+ok "with a line that says so" one_error 'trace.bin: it is cut: the first [0-9]* records, [1-9][0-9]* exits of L2'
 
 damage
 ok "refused: a damaged trace" refused 1 'damaged/trace.bin: it is damaged' "$folder/damaged"

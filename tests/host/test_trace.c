@@ -185,6 +185,53 @@ static void cut_trace_is_refused(void **state)
 	assert_true(reads(m.bytes, m.size));
 }
 
+/* Wherever it ends, records come in whole pieces of up to four, and each format tells of as many as there are. */
+static void cut_trace_is_told_as_far_as_it_goes(void **state)
+{
+	static struct maker m;
+	FILE *sink = fopen("/dev/null", "w");
+	size_t most = 0;
+
+	(void)state;
+	assert_non_null(sink);
+	make_trace(&m);
+	for (size_t size = sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE; size <= m.size; size++) {
+		struct trace trace;
+		struct trace_view view = { .trace = &trace };
+		struct leg *legs;
+
+		assert_true(trace_read_cut(&trace, m.bytes, size));
+		assert_int_equal(trace.cut, size < m.size);
+		assert_true(trace.count >= most && (trace.count % 4 == 0 || size == m.size));
+		most = trace.count;
+		view.leg = legs = trace_legs(&trace, &view.count);
+		trace_print_tree(&view, sink);
+		trace_print_chrome(&view, sink);
+		trace_print_folded(&view, sink);
+		trace_print_perf(&view, sink);
+		trace_print_table(&view, sink);
+		free(legs);
+		trace_free(&trace);
+	}
+	assert_int_equal(most, m.records);
+	fclose(sink);
+}
+
+/* All but the closing piece is there, and a byte of the piece before it is another. */
+static void damage_is_not_taken_for_a_cut(void **state)
+{
+	static struct maker m;
+	struct trace trace;
+
+	(void)state;
+	make_trace(&m);
+	m.bytes[sizeof(struct trace_header) + TRACE_DESCRIPTION_SIZE + sizeof(struct trace_chunk)] ^= 1;
+	assert_false(trace_read_cut(&trace, m.bytes, m.size));
+	trace_free(&trace);
+	assert_false(trace_read_cut(&trace, m.bytes, m.size - 1));
+	trace_free(&trace);
+}
+
 static void damaged_trace_is_refused(void **state)
 {
 	static struct maker m;
@@ -380,6 +427,8 @@ int main(void)
 		cmocka_unit_test(packing_is_undone),
 		cmocka_unit_test(whole_trace_is_read),
 		cmocka_unit_test(cut_trace_is_refused),
+		cmocka_unit_test(cut_trace_is_told_as_far_as_it_goes),
+		cmocka_unit_test(damage_is_not_taken_for_a_cut),
 		cmocka_unit_test(damaged_trace_is_refused),
 		cmocka_unit_test(impossible_traces_are_refused),
 		cmocka_unit_test(trace_is_found_among_other_bytes),
