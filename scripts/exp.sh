@@ -257,10 +257,21 @@ machines() {
 	}' {} \; | sort -u | paste -s -d ';' - | sed 's/;/; /g'
 }
 
+# commits: what the points' runs were of; with kept ones it may be more than one.
+commits() {
+	find "$points" -name run.tsv -exec awk -F '\t' '$1 == "commit" { print $2 }' {} + | sort | uniq -c | awk '
+	{ runs[NR] = $1; commit[NR] = $2; all += $1 }
+	END {
+		for (i = 1; i <= NR; i++)
+			printf "%s%s%s", (i > 1 ? ", " : ""), commit[i], (NR > 1 ? " (" runs[i] " of " all " runs)" : "")
+	}'
+}
+
 # provenance: the head of every table.
 provenance() {
 	printf '# experiment: %s%s\n' "$name" "${quick:+ --quick}"
-	printf '# commit: %s\n' "$("$root/scripts/version.sh")"
+	commits=$(commits)
+	printf '# commit: %s\n' "${commits:-$("$root/scripts/version.sh")}"
 	printf '# machine: %s\n' "$(machines)"
 	printf '# configuration: %s\n' "$configuration"
 }

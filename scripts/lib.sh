@@ -49,6 +49,19 @@ switch_table() {
 	}' "$root/l0/options.def"
 }
 
+# slow_settings: each switch that is an optimization at its slow settings, SWITCH=VALUE; slots are slowest with one.
+slow_settings() {
+	switch_table | while IFS=$tab read -r switch_name switch_standard switch_values _; do
+		case $switch_name,$switch_standard,$switch_values in
+		*,on,on\|off) echo "$switch_name=off" ;;
+		*_slots,*,*..*) echo "$switch_name=${switch_values%..*}" ;;
+		shadow_fields,*)
+			printf '%s\n' "$switch_values" | tr '|' '\n' | grep -vx "$switch_standard" | sed "s/^/$switch_name=/"
+			;;
+		esac
+	done
+}
+
 # guest_table: name, what it does of the L2 payloads, from each one's first line.
 guest_table() {
 	for guest_file in "$root"/l1/guests/*.c; do

@@ -54,7 +54,7 @@ static u64 exits_of_l2(const struct trace *trace)
 static void tell_cut(const char *name, const struct trace *trace)
 {
 	if (trace->cut)
-		fprintf(stderr, "trace: %s: it is cut: the first %zu records, %llu exits of L2, are all there is\n", name,
+		fprintf(stderr, "trace: %s: it is cut: %zu records, %llu exits of L2, are all there is\n", name,
 			trace->count, (unsigned long long)exits_of_l2(trace));
 }
 
