@@ -49,10 +49,12 @@ switch_table() {
 	}' "$root/l0/options.def"
 }
 
-# slow_settings: each switch that is an optimization at its slow settings, SWITCH=VALUE; slots are slowest with one.
+# slow_settings: each switch that is an optimization, at its slow setting, a line each; slots are slowest with one. drw is
+# none: it is an offer, which L1 can see.
 slow_settings() {
 	switch_table | while IFS=$tab read -r switch_name switch_standard switch_values _; do
 		case $switch_name,$switch_standard,$switch_values in
+		drw,*) ;;
 		*,on,on\|off) echo "$switch_name=off" ;;
 		*_slots,*,*..*) echo "$switch_name=${switch_values%..*}" ;;
 		shadow_fields,*)

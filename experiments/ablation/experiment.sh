@@ -13,19 +13,16 @@ l1s=${ABLATION_L1:-minivisor kvm}
 # What is added first to last, as the field found it; what is not named here comes last, in the order of l0/options.def.
 ORDER="ept02_cache ept02_slots ept01_large_pages ept02_large_pages ept02_ahead ept12_path vmcs02_slots dirty_tracking
 	lazy_guest_state bitmap_cache walk_cache vpid02 selective_invalidation vmcs_shadowing shadow_fields"
-# The field page is for an L1 that uses it: rows of its own.
-NONE_OF_L1S="drw"
 # With one guest on one EPTP they change nothing. KVM has one here.
 OF_SEVERAL_GUESTS="ept02_slots vmcs02_slots"
 QUICK="vmcs_shadowing shadow_fields"
 
 # mechanisms: each switch and what takes it away, in the order in which they are added.
 mechanisms() {
-	slow_settings | awk -F = -v order="$ORDER" -v left_out="$NONE_OF_L1S" '
+	slow_settings | awk -F = -v order="$ORDER" '
 	BEGIN {
 		last = split(order, known, " ")
 		for (i = 1; i <= last; i++) place[known[i]] = i
-		for (i = split(left_out, out, " "); i > 0; i--) seen[out[i]] = 1
 	}
 	!($1 in seen) { seen[$1] = 1; line[$1 in place ? place[$1] : ++last] = $1 " " $0 }
 	END { for (i = 1; i <= last; i++) if (i in line) print line[i] }'
@@ -57,11 +54,11 @@ is_among() {
 rows() {
 	echo "all"
 	mechanisms | while read -r mechanism setting; do
-		is_shown "$1" "$mechanism" && echo "without_$mechanism $setting"
+		! is_shown "$1" "$mechanism" || echo "without_$mechanism $setting"
 	done
 	echo "slowest $(slow_behind '')"
 	[ -n "$quick" ] || mechanisms | sed '$d' | while read -r mechanism _; do
-		is_shown "$1" "$mechanism" && echo "with_$mechanism $(slow_behind "$mechanism")"
+		! is_shown "$1" "$mechanism" || echo "with_$mechanism $(slow_behind "$mechanism")"
 	done
 }
 
@@ -168,7 +165,7 @@ plot_data() {
 		for (i = 1; i <= rows; i++) {
 			label = name[i]
 			if (added == "added") sub(/^with_/, "+ ", label)
-			sub(/^without_/, "without ", label)
+			sub(/^without_/, "- ", label)
 			print label "\t" value(cpuid, "minivisor", name[i]) "\t" value(page, "minivisor", name[i]) "\t" \
 				value(cpuid, "kvm", name[i]) "\t" value(page, "kvm", name[i])
 		}

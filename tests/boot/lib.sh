@@ -79,19 +79,6 @@ exits_are() {
 	return 1
 }
 
-# slow_settings: each switch that is an optimization, at its slow setting, a line each; a table of slots is slowest with one.
-# drw is none: it is an offer, which L1 can see.
-slow_settings() {
-	switch_table | while IFS=$tab read -r name standard values _; do
-		case $name,$standard,$values in
-		drw,*) ;;
-		*,on,on\|off) echo "$name=off" ;;
-		*_slots,*,*..*) echo "$name=${values%..*}" ;;
-		shadow_fields,*) printf '%s\n' "$values" | tr '|' '\n' | grep -vx "$standard" | sed "s/^/$name=/" ;;
-		esac
-	done
-}
-
 # all_slow: the same as options of turtles run. What is given twice counts as it stands last.
 all_slow() {
 	slow_settings | sed 's/^/--set /' | paste -s -d ' ' -
