@@ -123,6 +123,7 @@ enum cr_access_type { CR_ACCESS_mov_to, CR_ACCESS_mov_from, CR_ACCESS_clts, CR_A
 #define EXIT_load_ia32_efer BIT(21)
 #define EXIT_save_vmx_preemption_timer_value BIT(22)
 #define EXIT_clear_ia32_bndcfgs BIT(23)
+#define EXIT_load_cet_state BIT(28)
 
 /* SDM "VM-Entry Controls" */
 #define ENTRY_load_debug_controls BIT(2)
@@ -133,6 +134,7 @@ enum cr_access_type { CR_ACCESS_mov_to, CR_ACCESS_mov_from, CR_ACCESS_clts, CR_A
 #define ENTRY_load_ia32_pat BIT(14)
 #define ENTRY_load_ia32_efer BIT(15)
 #define ENTRY_load_ia32_bndcfgs BIT(16)
+#define ENTRY_load_cet_state BIT(20)
 
 /* SDM "VM-Instruction Error Numbers" */
 enum vm_instruction_error {

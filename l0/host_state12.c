@@ -78,6 +78,22 @@ static u64 efer_left_by_l2(const struct left_by_l2 *left, bool long_mode)
 	return (left->efer & ~follows) | (long_mode ? follows : 0);
 }
 
+/*
+ * L0 runs without CR4.CET and leaves that state alone, so that what the exit does not load is in the CPU as L2 left it.
+ * What it loads vmcs01 brings, at every entry of L1 until the next exit from L2: it is saved at L1's exits.
+ */
+static void load_cet(const struct vmcs12 *vmcs12, bool loads)
+{
+	u64 entry01 = vmread(ENC_vm_entry_controls) & ~(u64)ENTRY_load_cet_state;
+
+	vmwrite_sure(ENC_vm_entry_controls, entry01 | (loads ? ENTRY_load_cet_state : 0));
+	if (!loads)
+		return;
+	take(ENC_guest_ia32_s_cet, vmcs12, F_host_ia32_s_cet);
+	take(ENC_guest_ssp, vmcs12, F_host_ssp);
+	take(ENC_guest_ia32_interrupt_ssp_table_addr, vmcs12, F_host_ia32_interrupt_ssp_table_addr);
+}
+
 static void load_msrs(const struct vmcs12 *vmcs12, const struct left_by_l2 *left, bool long_mode)
 {
 	u64 controls = get(vmcs12, F_primary_vm_exit_controls);
@@ -92,6 +108,8 @@ static void load_msrs(const struct vmcs12 *vmcs12, const struct left_by_l2 *left
 	else
 		vmwrite_sure(ENC_guest_ia32_efer, efer_left_by_l2(left, long_mode));
 	vmwrite_sure(ENC_guest_ia32_pat, controls & EXIT_load_ia32_pat ? get(vmcs12, F_host_ia32_pat) : left->pat);
+	if (UNLIKELY(host_caps.s_cet))
+		load_cet(vmcs12, controls & EXIT_load_cet_state);
 }
 
 /*

@@ -182,6 +182,19 @@ static bool write_apic_base(struct cpu *cpu, u64 value)
 	return true;
 }
 
+/* These are no part of L0's own state: the CPU's is the guest's, but for an entry that loads another. */
+static bool write_cet(u32 msr, u64 value)
+{
+	enum vmcs_encoding field =
+		msr == MSR_IA32_S_CET ? ENC_guest_ia32_s_cet : ENC_guest_ia32_interrupt_ssp_table_addr;
+
+	if (!wrmsr_safe(msr, value))
+		return false;
+	if (controls_allowed(&host_caps, CONTROLS_entry) & ENTRY_load_cet_state)
+		vmwrite(field, value);
+	return true;
+}
+
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 {
 	enum vmcs_encoding field;
@@ -212,6 +225,9 @@ bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value)
 		return icr_intercepted ? l1_write_x2apic_icr(cpu, value) : wrmsr_safe(msr, value);
 	case MSR_TURTLES_FIELD_PAGE:
 		return options.drw ? nested_page_wrmsr(cpu, value) : wrmsr_safe(msr, value);
+	case MSR_IA32_S_CET:
+	case MSR_IA32_INTERRUPT_SSP_TABLE_ADDR:
+		return write_cet(msr, value);
 	case MSR_IA32_BIOS_UPDT_TRIG:
 		return true; /* as on a CPU that has this microcode already: no update is loaded */
 	default:

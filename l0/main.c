@@ -12,6 +12,7 @@
 #include "test_fault.h"
 #include "trace.h"
 #include "version.h"
+#include "vmcs_shadow/msr_values.h"
 
 NORETURN void l0_main(u32 magic, u32 info);
 
@@ -29,6 +30,8 @@ static void probe_capabilities(void)
 			host_caps.present |= 1u << i;
 	host_caps.maxphyaddr = (u8)address_sizes;
 	host_caps.page1g = cpuid(0x80000001, 0).edx & CPUID_EXT1_EDX_PAGE1G;
+	host_caps.s_cet = s_cet_bits(cpuid(7, 0).ecx & CPUID7_ECX_SHADOW_STACKS,
+				     cpuid(7, 0).edx & CPUID7_EDX_INDIRECT_BRANCH_TRACKING);
 	if (capabilities_missing(&host_caps))
 		l0_refuse("this CPU's VMX lacks \"%s\", which L0 needs; choose a CPU model that has it",
 			  capabilities_missing(&host_caps));

@@ -52,9 +52,10 @@ const struct vmx_policy vmx_policy_default = {
 			PROC2_ept_violation_ve | PROC2_use_tsc_scaling,
 		[CONTROLS_exit] = EXIT_save_debug_controls | EXIT_host_address_space_size |
 			EXIT_acknowledge_interrupt_on_exit | EXIT_save_ia32_pat | EXIT_load_ia32_pat |
-			EXIT_save_ia32_efer | EXIT_load_ia32_efer | EXIT_save_vmx_preemption_timer_value,
+			EXIT_save_ia32_efer | EXIT_load_ia32_efer | EXIT_save_vmx_preemption_timer_value |
+			EXIT_load_cet_state,
 		[CONTROLS_entry] = ENTRY_load_debug_controls | ENTRY_ia32e_mode_guest | ENTRY_load_ia32_pat |
-			ENTRY_load_ia32_efer,
+			ENTRY_load_ia32_efer | ENTRY_load_cet_state,
 	},
 	.ept_vpid = EPT_CAP_EXECUTE_ONLY | EPT_CAP_WALK_4 | EPT_CAP_UC | EPT_CAP_WB | EPT_CAP_2M |
 		EPT_CAP_1G | EPT_CAP_INVEPT | EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_GLOBAL |
@@ -94,6 +95,8 @@ static const struct {
 	{ { CONTROLS_proc2, PROC2_ept_violation_ve }, { CONTROLS_proc2, PROC2_enable_ept } },
 	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, { CONTROLS_proc, PROC_use_tsc_offsetting } },
 	{ { CONTROLS_proc2, PROC2_unrestricted_guest }, { CONTROLS_proc2, PROC2_enable_ept } },
+	/* Not by the SDM: what an exit loads for L1, L0 has vmcs01 load at an entry. */
+	{ { CONTROLS_exit, EXIT_load_cet_state }, { CONTROLS_entry, ENTRY_load_cet_state } },
 };
 
 /* SDM "Field Encoding in VMCS", the notes to its tables: fields that exist only with a control. */
@@ -132,6 +135,10 @@ static const struct {
 	{ { CONTROLS_exit, EXIT_save_ia32_efer }, FIELD_SET_OF(.guest_ia32_efer = 1) },
 	{ { CONTROLS_entry, ENTRY_load_ia32_efer }, FIELD_SET_OF(.guest_ia32_efer = 1) },
 	{ { CONTROLS_exit, EXIT_load_ia32_efer }, FIELD_SET_OF(.host_ia32_efer = 1) },
+	{ { CONTROLS_entry, ENTRY_load_cet_state },
+	  FIELD_SET_OF(.guest_ia32_s_cet = 1, .guest_ssp = 1, .guest_ia32_interrupt_ssp_table_addr = 1) },
+	{ { CONTROLS_exit, EXIT_load_cet_state },
+	  FIELD_SET_OF(.host_ia32_s_cet = 1, .host_ssp = 1, .host_ia32_interrupt_ssp_table_addr = 1) },
 };
 
 /* Fields without an effect under L0 belong to controls that no policy can offer, but for one. */

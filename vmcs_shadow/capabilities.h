@@ -12,6 +12,7 @@ struct vmx_capabilities {
 	u32 present;                  /* bit n: reading MSR_VMX_FIRST + n does not fault */
 	u8 maxphyaddr;                /* physical-address width; CPUID leaf 0x80000008 */
 	bool page1g;                  /* CPUID: 1 GiB pages in ordinary paging */
+	u64 s_cet;                    /* the bits of IA32_S_CET that the CPU has; CPUID leaf 7 */
 	struct field_set fields;      /* what VMREAD knows */
 };
 

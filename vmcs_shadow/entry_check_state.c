@@ -45,6 +45,21 @@ static bool check_efer(struct check *c, enum vmcs_field field, bool long_mode, b
 	       require(c, !paging || lme == long_mode, field, "LME against the address-space size");
 }
 
+static bool check_s_cet(struct check *c, enum vmcs_field field)
+{
+	return require(c, s_cet_is_valid(check_get(c, field), c->caps12->s_cet), field, "reserved bits");
+}
+
+static bool check_host_cet(struct check *c)
+{
+	if (!require(c, !(check_get(c, F_host_cr4) & CR4_CET) || (check_get(c, F_host_cr0) & CR0_WP), F_host_cr4,
+		     "CET needs CR0.WP"))
+		return false;
+	return !check_uses(c, CONTROLS_exit, EXIT_load_cet_state) ||
+	       (check_s_cet(c, F_host_ia32_s_cet) && check_canonical(c, F_host_ia32_interrupt_ssp_table_addr) &&
+		require(c, !(check_get(c, F_host_ssp) & SSP_UNALIGNED), F_host_ssp, "4-byte alignment"));
+}
+
 /* SDM "Checks on Host Control Registers, MSRs, and SSP". */
 static bool check_host_registers(struct check *c)
 {
@@ -57,7 +72,8 @@ static bool check_host_registers(struct check *c)
 	       check_canonical(c, F_host_ia32_sysenter_esp) && check_canonical(c, F_host_ia32_sysenter_eip) &&
 	       (!check_uses(c, CONTROLS_exit, EXIT_load_ia32_pat) || check_pat(c, F_host_ia32_pat)) &&
 	       (!check_uses(c, CONTROLS_exit, EXIT_load_ia32_efer) ||
-		check_efer(c, F_host_ia32_efer, long_mode, true));
+		check_efer(c, F_host_ia32_efer, long_mode, true)) &&
+	       check_host_cet(c);
 }
 
 #define SELECTOR_RPL_TI BITS(2, 0)
@@ -89,18 +105,33 @@ static bool check_host_segments(struct check *c)
 	       check_canonical(c, F_host_idtr_base) && check_canonical(c, F_host_tr_base);
 }
 
+/* What the exit loads of CET is under the rules of the mode that it leads to. */
+static bool check_host_cet_32(struct check *c)
+{
+	return !check_uses(c, CONTROLS_exit, EXIT_load_cet_state) ||
+	       (require(c, !(check_get(c, F_host_ia32_s_cet) >> 32), F_host_ia32_s_cet, "S_CET of a 32-bit host") &&
+		require(c, !(check_get(c, F_host_ssp) >> 32), F_host_ssp, "SSP of a 32-bit host"));
+}
+
+static bool check_host_cet_64(struct check *c)
+{
+	return !check_uses(c, CONTROLS_exit, EXIT_load_cet_state) ||
+	       (check_canonical(c, F_host_ia32_s_cet) && check_canonical(c, F_host_ssp));
+}
+
 static bool check_host_32(struct check *c)
 {
 	return require(c, !check_uses(c, CONTROLS_entry, ENTRY_ia32e_mode_guest), F_vm_entry_controls,
 		       "ia32e_mode_guest needs host_address_space_size") &&
 	       require(c, !(check_get(c, F_host_cr4) & CR4_PCIDE), F_host_cr4, "PCIDE of a 32-bit host") &&
-	       require(c, !(check_get(c, F_host_rip) >> 32), F_host_rip, "RIP of a 32-bit host");
+	       require(c, !(check_get(c, F_host_rip) >> 32), F_host_rip, "RIP of a 32-bit host") &&
+	       check_host_cet_32(c);
 }
 
 static bool check_host_64(struct check *c)
 {
 	return require(c, check_get(c, F_host_cr4) & CR4_PAE, F_host_cr4, "PAE of a 64-bit host") &&
-	       check_canonical(c, F_host_rip);
+	       check_canonical(c, F_host_rip) && check_host_cet_64(c);
 }
 
 /* SDM "Checks Related to Address-Space Size". */

@@ -89,10 +89,11 @@ static u64 merge_exit(const struct merge_input *input)
 
 static u64 merge_entry(const struct merge_input *input)
 {
+	u32 from12 = ENTRY_ia32e_mode_guest | ENTRY_load_cet_state;
 	u32 smm = ENTRY_entry_to_smm | ENTRY_deactivate_dual_monitor_treatment;
-	u32 wish = input->controls01[CONTROLS_entry] & ~(u32)(ENTRY_ia32e_mode_guest | smm);
+	u32 wish = input->controls01[CONTROLS_entry] & ~(from12 | smm);
 
-	wish |= controls12(input, CONTROLS_entry) & (u32)ENTRY_ia32e_mode_guest;
+	wish |= controls12(input, CONTROLS_entry) & from12;
 	wish |= ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer;
 	return controls_adjust(input->host, CONTROLS_entry, wish);
 }

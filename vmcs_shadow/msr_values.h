@@ -26,4 +26,19 @@ static inline bool pat_is_valid(u64 pat)
 /* SDM "IA32_DEBUGCTL MSR". */
 #define DEBUGCTL_RESERVED (BITS(63, 16) | BITS(5, 3))
 
+/* SDM "IA32_U_CET and IA32_S_CET MSRs" (CET): which bits there are depends on the part of CET that the CPU has. */
+#define S_CET_SHADOW_STACKS (S_CET_SH_STK_EN | S_CET_WR_SHSTK_EN)
+#define S_CET_BRANCH_TRACKING (BITS(63, 10) | BITS(5, 2))
+
+static inline u64 s_cet_bits(bool shadow_stacks, bool branch_tracking)
+{
+	return (shadow_stacks ? S_CET_SHADOW_STACKS : 0) | (branch_tracking ? S_CET_BRANCH_TRACKING : 0);
+}
+
+/* Tracking cannot be suppressed and under way. */
+static inline bool s_cet_is_valid(u64 value, u64 bits)
+{
+	return !(value & ~bits) && (value & (S_CET_SUPPRESS | S_CET_TRACKER)) != (S_CET_SUPPRESS | S_CET_TRACKER);
+}
+
 #endif

@@ -84,8 +84,7 @@ static u64 safe_paging(const struct vm *vm, u64 encoding, u64 old, u64 value)
 	case ENC_vm_entry_controls:
 		return safe_entry_controls(vm, old, value);
 	case ENC_guest_cr4:
-		/* CET is not offered by L0. */
-		return (vm->ept ? value : old ^ (value & CR4_HARMLESS)) & ~CR4_CET;
+		return vm->ept ? value : old ^ (value & CR4_HARMLESS);
 	case ENC_guest_cr3:
 		return vm->ept ? value : old | (one_in(2) ? BIT(50) : 0);
 	case ENC_cr0_guest_host_mask:
@@ -128,6 +127,9 @@ static u64 safe_value(const struct vm *vm, u64 encoding, u64 old, u64 value)
 		return safe_list(old, value);
 	case ENC_ept_pointer:
 		return one_in(8) ? safe_address(old, 0) : old ^ (value & 0xfff & ~EPTP_SHADOW_STACK);
+	case ENC_guest_ia32_s_cet:
+		/* As in vmcs.c. */
+		return vm->ring ? 0 : value;
 	case ENC_tsc_offset:
 		return value << TSC_OFFSET_SHIFT;
 	case ENC_guest_rflags:

@@ -20,9 +20,9 @@
  * what a virtual interrupt's delivery reports.
  */
 #define PROC2_LEFT_OUT (PROC2_sub_page_write_permissions | PROC2_enable_pml)
-#define EXIT_LEFT_OUT (EXIT_load_ia32_perf_global_ctrl | BIT(28) | EXIT_save_vmx_preemption_timer_value)
+#define EXIT_LEFT_OUT (EXIT_load_ia32_perf_global_ctrl | EXIT_save_vmx_preemption_timer_value)
 #define ENTRY_LEFT_OUT \
-	(ENTRY_entry_to_smm | ENTRY_deactivate_dual_monitor_treatment | ENTRY_load_ia32_perf_global_ctrl | BIT(20))
+	(ENTRY_entry_to_smm | ENTRY_deactivate_dual_monitor_treatment | ENTRY_load_ia32_perf_global_ctrl)
 
 static bool is_long(const struct vm *vm)
 {
@@ -102,8 +102,9 @@ static void set_controls(const struct vm *vm)
 static void set_transition_controls(const struct vm *vm)
 {
 	const u64 may_exit = EXIT_save_debug_controls | EXIT_save_ia32_pat | EXIT_load_ia32_pat | EXIT_save_ia32_efer |
-			     EXIT_load_ia32_efer | EXIT_acknowledge_interrupt_on_exit;
-	const u64 may_enter = ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer;
+			     EXIT_load_ia32_efer | EXIT_acknowledge_interrupt_on_exit | EXIT_load_cet_state;
+	const u64 may_enter = ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer |
+			      ENTRY_load_cet_state;
 
 	vmwrite(ENC_primary_vm_exit_controls, controls_must(EXIT_CTLS) | EXIT_host_address_space_size |
 		(random64() & may_exit & controls_may(EXIT_CTLS)));
@@ -269,6 +270,25 @@ static void set_registers(const struct vm *vm)
 		vmwrite(ENC_guest_pdpte0 + 2 * i, pdpt[i]);
 }
 
+/*
+ * A shadow stack is a page that cannot be written otherwise: L2 has none by chance, so that a CALL mostly faults. Of an
+ * event that enforcement stops on its way to ring 0, the emulated CPU saves whatever SS its own memory has.
+ */
+static void set_cet(const struct vm *vm)
+{
+	const u64 parts = BITS(5, 0) | S_CET_TRACKER;
+
+	if (!has_controls(ENTRY_CTLS, ENTRY_load_cet_state) || vm->ring)
+		return;
+	vmwrite(ENC_guest_ia32_s_cet, one_in(2) ? 0 : random64() & parts);
+	vmwrite(ENC_guest_ssp, one_in(2) ? VM_ADDRESS(PAGE_STACK) + PAGE_SIZE / 4 : random_odd(40) & ~SSP_UNALIGNED);
+	vmwrite(ENC_guest_ia32_interrupt_ssp_table_addr, random_odd(40));
+	vmwrite(ENC_host_ia32_s_cet, random64() & parts);
+	vmwrite(ENC_host_ssp, random_odd(40) & ~SSP_UNALIGNED);
+	if (one_in(4))
+		vmwrite(ENC_guest_cr4, vmread(ENC_guest_cr4) | CR4_CET);
+}
+
 void vmcs_set_start(struct vm *vm, u64 rip)
 {
 	u64 rflags = RFLAGS_ONE | (one_in(2) ? RFLAGS_IF : 0) | (one_in(4) ? RFLAGS_IOPL : 0);
@@ -378,6 +398,7 @@ void vmcs_make_random(struct vm *vm)
 	set_segments(vm);
 	set_control_registers(vm);
 	set_registers(vm);
+	set_cet(vm);
 	make_bitmaps(vm);
 	make_lists(vm);
 	make_eptp_list(vm);
@@ -393,5 +414,6 @@ void vmcs_reset_guest(struct vm *vm)
 	set_segments(vm);
 	set_control_registers(vm);
 	set_registers(vm);
+	set_cet(vm);
 	vm_next_piece(vm);
 }

@@ -185,6 +185,22 @@ static bool host_selectors_ok(const struct state *s)
 	       (get(s, F_host_ss_selector) || bit(s->exit, 9));
 }
 
+static bool s_cet_ok(const struct state *s, enum vmcs_field field)
+{
+	u64 value = get(s, field);
+
+	return (value & ~s->caps->s_cet) == 0 && value / 0x400 % 4 != 3;
+}
+
+static bool host_cet_ok(const struct state *s, bool long_mode)
+{
+	u64 ssp = get(s, F_host_ssp);
+
+	return s_cet_ok(s, F_host_ia32_s_cet) && canonical(s, F_host_ia32_interrupt_ssp_table_addr) && ssp % 4 == 0 &&
+	       implies(long_mode, canonical(s, F_host_ia32_s_cet) && canonical(s, F_host_ssp)) &&
+	       implies(!long_mode, get(s, F_host_ia32_s_cet) <= 0xffffffff && ssp <= 0xffffffff);
+}
+
 static bool host_ok(const struct state *s, bool l1_long_mode)
 {
 	bool long_mode = bit(s->exit, 9);
@@ -194,6 +210,8 @@ static bool host_ok(const struct state *s, bool l1_long_mode)
 	       canonical(s, F_host_ia32_sysenter_eip) &&
 	       implies(bit(s->exit, 19), pat_ok(get(s, F_host_ia32_pat))) &&
 	       implies(bit(s->exit, 21), efer_ok(get(s, F_host_ia32_efer), long_mode, true)) &&
+	       implies(bit(get(s, F_host_cr4), 23), bit(get(s, F_host_cr0), 16)) &&
+	       implies(bit(s->exit, 28), host_cet_ok(s, long_mode)) &&
 	       host_selectors_ok(s) && canonical(s, F_host_fs_base) && canonical(s, F_host_gs_base) &&
 	       canonical(s, F_host_gdtr_base) && canonical(s, F_host_idtr_base) &&
 	       canonical(s, F_host_tr_base) &&

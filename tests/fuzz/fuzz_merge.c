@@ -37,7 +37,7 @@ static const struct {
 	/* Logging and #VE are L0's to emulate. */
 	[CONTROLS_proc2] = { .from12 = 0x0c107399, .always = 0x2, .rule = VPID | LOGGING | VE | TSC_SCALING },
 	[CONTROLS_exit] = { .from01 = 0xff837dfb, .always = 0x3c0204, .rule = SAVE_TIMER | ACKNOWLEDGE },
-	[CONTROLS_entry] = { .from12 = 0x200, .from01 = 0xffff31fb, .always = 0xc004, .never = 0xc00 },
+	[CONTROLS_entry] = { .from12 = 0x100200, .from01 = 0xffef31fb, .always = 0xc004, .never = 0xc00 },
 };
 
 /* What L0 may want of vmcs01. */

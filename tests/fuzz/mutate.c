@@ -136,6 +136,8 @@ u64 mutate_value(struct fuzz_input *input, enum vmcs_field field, u64 value)
 	case F_guest_ia32_efer:
 	case F_host_ia32_efer:
 		return value ^ efer[fuzz_below(input, ARRAY_SIZE(efer))];
+	case F_host_ia32_s_cet:
+		return value ^ BIT(fuzz_below(input, 13));
 	case F_guest_cr0:
 	case F_host_cr0:
 		return value ^ cr0[fuzz_below(input, ARRAY_SIZE(cr0))];

@@ -47,7 +47,8 @@ void fake_allow(struct vmx_capabilities *caps, enum control_group group, u32 may
 
 struct vmx_capabilities fake_host(void)
 {
-	struct vmx_capabilities host = { .present = 0xfffff, .maxphyaddr = FAKE_MAXPHYADDR, .page1g = true };
+	struct vmx_capabilities host = { .present = 0xfffff, .maxphyaddr = FAKE_MAXPHYADDR, .page1g = true,
+					 .s_cet = 0xfffffffffffffc3f };
 
 	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
 		fake_allow(&host, (enum control_group)group, allowed[group]);
@@ -56,7 +57,7 @@ struct vmx_capabilities fake_host(void)
 	*fake_msr(&host, MSR_IA32_VMX_CR0_FIXED0) = 0x80000021;
 	*fake_msr(&host, MSR_IA32_VMX_CR0_FIXED1) = 0xffffffff;
 	*fake_msr(&host, MSR_IA32_VMX_CR4_FIXED0) = 0x2000;
-	*fake_msr(&host, MSR_IA32_VMX_CR4_FIXED1) = 0x3767ff;
+	*fake_msr(&host, MSR_IA32_VMX_CR4_FIXED1) = 0xb767ff;
 	*fake_msr(&host, MSR_IA32_VMX_VMCS_ENUM) = 0x4c;
 	*fake_msr(&host, MSR_IA32_VMX_EPT_VPID_CAP) = 0xf0106f341c1ull;
 	*fake_msr(&host, MSR_IA32_VMX_VMFUNC) = 1;
@@ -86,9 +87,10 @@ static const struct fake_change valid[] = {
 	{ F_primary_vm_exit_controls, 0,
 	  EXIT_save_debug_controls | EXIT_host_address_space_size | EXIT_acknowledge_interrupt_on_exit |
 	  EXIT_save_ia32_pat | EXIT_load_ia32_pat | EXIT_save_ia32_efer | EXIT_load_ia32_efer |
-	  EXIT_save_vmx_preemption_timer_value },
+	  EXIT_save_vmx_preemption_timer_value | EXIT_load_cet_state },
 	{ F_vm_entry_controls, 0,
-	  ENTRY_load_debug_controls | ENTRY_ia32e_mode_guest | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer },
+	  ENTRY_load_debug_controls | ENTRY_ia32e_mode_guest | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer |
+	  ENTRY_load_cet_state },
 	{ F_virtual_processor_identifier, 0, 1 },
 	{ F_ept_pointer, 0, 0x10000 | MEMORY_WB | 3 << EPTP_WALK_LENGTH_SHIFT },
 	{ F_address_of_io_bitmap_a, 0, 0x11000 },

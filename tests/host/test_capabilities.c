@@ -19,8 +19,8 @@ static const struct {
 	[CONTROLS_pin] = { 0x69, 0x80 },
 	[CONTROLS_proc] = { 0xfbf99e8c, 0x00020000 },
 	[CONTROLS_proc2] = { 0x06177fff, 0x79e88000 },
-	[CONTROLS_exit] = { 0x007c8204, 0x9f801000 },
-	[CONTROLS_entry] = { 0x0000c204, 0x007f2c00 },
+	[CONTROLS_exit] = { 0x107c8204, 0x8f801000 },
+	[CONTROLS_entry] = { 0x0010c204, 0x006f2c00 },
 };
 
 static void l1_is_offered_what_l0_implements(void **state)
@@ -195,7 +195,7 @@ static void what_l1_need_not_know_is_left_out(void **state)
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR0_FIXED0), 0x80000021);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR0_FIXED1), 0xffffffff);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR4_FIXED0), 0x2000);
-	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR4_FIXED1), 0x3767ff);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_CR4_FIXED1), 0xb767ff);
 	assert_int_equal(caps12.maxphyaddr, FAKE_MAXPHYADDR);
 	assert_true(caps12.page1g);
 	*fake_msr(&host, MSR_IA32_VMX_MISC) &= ~VMX_MISC_VMWRITE_ANY;
@@ -281,6 +281,12 @@ static const struct {
 			       { CONTROLS_exit, EXIT_save_ia32_efer } } },
 	{ F_host_ia32_pat, { { CONTROLS_exit, EXIT_load_ia32_pat } } },
 	{ F_host_ia32_efer, { { CONTROLS_exit, EXIT_load_ia32_efer } } },
+	{ F_guest_ia32_s_cet, { { CONTROLS_entry, ENTRY_load_cet_state } } },
+	{ F_guest_ssp, { { CONTROLS_entry, ENTRY_load_cet_state } } },
+	{ F_guest_ia32_interrupt_ssp_table_addr, { { CONTROLS_entry, ENTRY_load_cet_state } } },
+	{ F_host_ia32_s_cet, { { CONTROLS_exit, EXIT_load_cet_state } } },
+	{ F_host_ssp, { { CONTROLS_exit, EXIT_load_cet_state } } },
+	{ F_host_ia32_interrupt_ssp_table_addr, { { CONTROLS_exit, EXIT_load_cet_state } } },
 };
 
 static void fields_come_and_go_with_their_controls(void **state)
@@ -343,6 +349,9 @@ static void the_highest_index_is_that_of_the_fields_offered(void **state)
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2c); /* the XSS-exiting bitmap */
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_enable_xsaves_xrstors;
+	caps12 = offer(&host, &policy);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2c); /* guest_ia32_interrupt_ssp_table_addr */
+	policy.controls[CONTROLS_entry] &= ~(u32)ENTRY_load_cet_state;
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2a); /* IA32_SYSENTER_CS */
 }

@@ -687,6 +687,75 @@ static void every_bit_of_debugctl_is_judged(void **state)
 	}
 }
 
+static void cet_of_the_host_needs_write_protection(void **state)
+{
+	static const struct entry_case refused = { { { F_host_cr4, 0, CR4_CET } }, F_host_cr4, false };
+	static const struct entry_case accepted = { { { F_host_cr4, 0, CR4_CET }, { F_host_cr0, 0, CR0_WP } }, 0,
+						   false };
+	struct vmx_capabilities caps12 = fake_caps12();
+
+	(void)state;
+	refuse(&refused, &caps12, STAGE_host, ENTRY_vmfail, 8);
+	accept(&accepted, &caps12);
+}
+
+static void cet_state_of_the_host_is_checked_where_the_exit_loads_it(void **state)
+{
+	static const struct entry_case cases[] = {
+		{ { { F_host_ssp, 0, 1 } }, F_host_ssp, false },
+		{ { { F_host_ssp, 0, 2 } }, F_host_ssp, false },
+		{ { { F_host_ssp, 0, BIT(47) } }, F_host_ssp, false },
+		{ { { F_host_ssp, 0, BIT(32) } }, F_host_ssp, true },
+		{ { { F_host_ia32_s_cet, 0, BIT(47) } }, F_host_ia32_s_cet, false },
+		{ { { F_host_ia32_s_cet, 0, BIT(32) } }, F_host_ia32_s_cet, true },
+		{ { { F_host_ia32_interrupt_ssp_table_addr, 0, BIT(47) } },
+		  F_host_ia32_interrupt_ssp_table_addr, false },
+		{ { { F_host_ia32_interrupt_ssp_table_addr, 0, BIT(47) } },
+		  F_host_ia32_interrupt_ssp_table_addr, true },
+	};
+	static const struct entry_case accepted[] = {
+		{ { { F_host_ssp, 0, BIT(46) | 4 } }, 0, false },
+		{ { { F_host_ia32_s_cet, 0, BIT(46) | BIT(12) } }, 0, false },
+		{ { { F_host_ia32_interrupt_ssp_table_addr, 0, BIT(46) | 1 } }, 0, true },
+	};
+	struct vmx_capabilities caps12 = fake_caps12();
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct entry_case c = cases[i];
+
+		refuse(&c, &caps12, STAGE_host, ENTRY_vmfail, 8);
+		c.changes[1] = (struct fake_change){ F_primary_vm_exit_controls, EXIT_load_cet_state, 0 };
+		accept(&c, &caps12);
+	}
+	for (unsigned i = 0; i < ARRAY_SIZE(accepted); i++)
+		accept(&accepted[i], &caps12);
+}
+
+/* SDM "IA32_U_CET and IA32_S_CET MSRs": bits 9:6 are reserved, those of a part of CET that the CPU lacks as well. */
+static void every_bit_of_s_cet_is_judged(void **state)
+{
+	struct vmx_capabilities caps12 = fake_caps12(), stacks = fake_caps12();
+	const struct entry_case both = { .changes = { { F_host_ia32_s_cet, 0, BIT(10) | BIT(11) } },
+					 .field = F_host_ia32_s_cet };
+
+	(void)state;
+	stacks.s_cet = 3;
+	for (unsigned bit = 0; bit < 47; bit++) {
+		struct entry_case c = { .changes = { { F_host_ia32_s_cet, 0, BIT(bit) } }, .field = F_host_ia32_s_cet };
+
+		if (bit >= 6 && bit <= 9)
+			refuse(&c, &caps12, STAGE_host, ENTRY_vmfail, 8);
+		else
+			accept(&c, &caps12);
+		if (bit >= 2)
+			refuse(&c, &stacks, STAGE_host, ENTRY_vmfail, 8);
+		else
+			accept(&c, &stacks);
+	}
+	refuse(&both, &caps12, STAGE_host, ENTRY_vmfail, 8);
+}
+
 static void a_link_pointer_is_a_page_or_all_ones(void **state)
 {
 	struct vmx_capabilities caps12 = fake_caps12();
@@ -852,6 +921,9 @@ int main(void)
 		cmocka_unit_test(guest_registers_keep_the_fixed_bits),
 		cmocka_unit_test(guest_msrs_are_checked_where_the_entry_loads_them),
 		cmocka_unit_test(every_bit_of_debugctl_is_judged),
+		cmocka_unit_test(cet_of_the_host_needs_write_protection),
+		cmocka_unit_test(cet_state_of_the_host_is_checked_where_the_exit_loads_it),
+		cmocka_unit_test(every_bit_of_s_cet_is_judged),
 		cmocka_unit_test(a_link_pointer_is_a_page_or_all_ones),
 		cmocka_unit_test(a_link_leads_to_a_vmcs_of_its_type),
 		cmocka_unit_test(the_first_failure_is_told),

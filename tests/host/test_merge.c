@@ -89,7 +89,7 @@ static enum origin origin_of(enum control_group group, u32 bit)
 		{ CONTROLS_proc2, PROC2_use_tsc_scaling, BY_RULE },
 		{ CONTROLS_entry, ENTRY_load_debug_controls | ENTRY_load_ia32_pat | ENTRY_load_ia32_efer,
 		  ALWAYS },
-		{ CONTROLS_entry, ENTRY_ia32e_mode_guest, FROM_12 },
+		{ CONTROLS_entry, ENTRY_ia32e_mode_guest | ENTRY_load_cet_state, FROM_12 },
 		{ CONTROLS_entry, ENTRY_entry_to_smm | ENTRY_deactivate_dual_monitor_treatment, NEVER },
 	};
 
