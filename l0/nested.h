@@ -11,6 +11,8 @@
 
 #define EPT02_SLOTS_MAX 64
 #define VPID02_SLOTS 64
+#define SLOT_BUCKETS 64
+#define NO_BITMAP (~0ull)
 
 /* A page of L1's that L0 holds a merged copy of: L1's next write to it is seen through EPT01. */
 struct watch {
@@ -21,7 +23,15 @@ struct watch {
 	bool mapped02; /* some EPT02 may let L2 write it */
 };
 
-enum merged_page { MERGED_msr, MERGED_io_a, MERGED_io_b, MERGED_vmread, MERGED_vmwrite, MERGED_PAGES };
+/* A bitmap of L1's, merged with L0's own. */
+struct merged_page {
+	u64 address10; /* L1's; NO_BITMAP if the place is free */
+	enum bitmap kind;
+	u64 *page;
+	struct watch watch;
+	struct field_set passes; /* of a VMREAD or VMWRITE bitmap: the fields that L2 accesses in a shadow VMCS */
+	u64 used;
+};
 
 /* A field of vmcs02 that is written at every entry. */
 struct field_write {
@@ -31,11 +41,13 @@ struct field_write {
 };
 #define ALWAYS_MAX 8
 
-/* One VMCS of L1's that is active, and the VMCS that the CPU runs in its place. */
+/* One VMCS of L1's that is active, or was so last, and the VMCS that the CPU runs in its place. */
 struct vmcs_slot {
 	struct vmcs12 vmcs12;
-	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot is free */
-	const volatile struct vmcs_region_header *region12; /* that page of L1's; NULL if it is not RAM */
+	u64 vmptr12; /* L1-physical; VMCS_NO_POINTER if the slot holds none */
+	bool active;
+	struct vmcs_slot *next; /* of the same bucket */
+	struct vmcs12_image *region12; /* that page of L1's; NULL if it is not RAM */
 	u64 vmcs02;  /* host physical */
 	u64 direct12; /* host physical: the shadow VMCS with the hot fields of vmcs12 */
 	/*
@@ -44,6 +56,9 @@ struct vmcs_slot {
 	 */
 	bool shadow;
 	bool direct; /* direct12 is in use: of no shadow VMCS, as L2 changes those, too */
+	struct field_accesses *accesses; /* where L1's are counted that exit: before its first entry, or from then on */
+	u32 direct_version; /* of the set of fields that direct12 was filled by */
+	struct field_set direct_written; /* of that set */
 	struct field_page *page; /* of L1's memory, in use instead of direct12; NULL if there is none */
 	u64 page_msr;            /* by which L1 named it */
 	bool launched02;
@@ -67,10 +82,7 @@ struct vmcs_slot {
 	u64 awaited20;
 	u8 awaited_access;
 	struct merge_input input; /* what L0 brings to the merge */
-	u64 *merged[MERGED_PAGES];
-	bool holds01[MERGED_PAGES]; /* the merged page is just L0's own */
-	struct watch watch[MERGED_PAGES];
-	struct field_set passes_vmread, passes_vmwrite; /* the fields that L2 accesses in a shadow VMCS */
+	struct merged_page *merged[BITMAPS]; /* NULL: L0's own serves. It may be another bitmap's by now */
 	u64 used;
 };
 
@@ -78,6 +90,7 @@ struct vmcs_slot {
 struct direct {
 	struct field_set possible;
 	struct direct_set set;
+	u32 version; /* moves on with the set */
 	bool is_read[VMCS_FIELDS + 1]; /* of the set */
 	struct direct_field {
 		u32 encoding;
@@ -102,6 +115,10 @@ struct nested {
 	bool entering; /* the next entry of L2 is one that L1 asked for, not L2 going on after an exit of L0's */
 	struct vmcs_slot *slots;
 	unsigned slot_count; /* one more than may be active by VMPTRLD: for what a link pointer names */
+	unsigned active_slots;
+	struct vmcs_slot *bucket[SLOT_BUCKETS]; /* of the slots that hold a VMCS, by its address */
+	struct merged_page *merged;
+	unsigned merged_count;
 	u64 clock;
 	struct vmx_capabilities caps12;
 	struct field_set writable12; /* what L1 may write by VMWRITE */
@@ -115,7 +132,8 @@ struct nested {
 	u64 evictions;
 	struct direct direct;
 	struct field_set paged; /* the fields that a field page has */
-	struct field_accesses accesses; /* L1's VMREADs and VMWRITEs that exited */
+	/* L1's VMREADs and VMWRITEs that exited. Those that set a VMCS up for its first entry count apart. */
+	struct field_accesses accesses, setup_accesses;
 };
 
 /*
@@ -131,15 +149,16 @@ struct cpu;
 /* nested_state.c: the slots. */
 void nested_init(struct cpu *cpu, u64 ram_bytes);
 u64 nested_memory_pages(u64 ram_bytes);
-/* The slot of a VMCS of L1's: the one that slot_find() has found, or a new one, its contents read from L1's memory. */
+/* The slot of a VMCS of L1's: the one that slot_find() has found, or another, its contents read from L1's memory. */
 struct vmcs_slot *slot_activate(struct cpu *cpu, struct vmcs_slot *found, u64 vmptr12, bool shadow);
 /*
  * The same for the shadow VMCS that the current VMCS links to; the current one keeps its slot. SDM "Software Use of
  * Virtual-Machine Control Structures": the entry makes it active.
  */
 struct vmcs_slot *slot_activate_linked(struct cpu *cpu, u64 vmptr12);
+/* The slot of an active VMCS of L1's; NULL if it is not active. */
 struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12);
-/* Write the vmcs12 back to L1's memory and free the slot; SDM "VMCLEAR". */
+/* Write the vmcs12 back to L1's memory, where it is from now on; SDM "VMCLEAR". */
 void slot_release(struct cpu *cpu, struct vmcs_slot *slot);
 void nested_vmxoff(struct cpu *cpu);
 
@@ -226,9 +245,15 @@ u64 nested_field_operand(const struct cpu *cpu);
 void nested_refuse_field(struct cpu *cpu);
 
 /*
- * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good
- * until nested_generation moves on.
+ * nested_bitmaps.c: the bitmaps for vmcs02 as vmcs12 stands, merged again where L1 has written to its own. True if they
+ * stay good until nested_generation moves on.
  */
-bool nested_bitmaps_refresh(struct vmcs_slot *slot);
+bool nested_bitmaps_refresh(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_bitmaps_init(struct cpu *cpu);
+u64 nested_bitmaps_pages(void);
+/* The slot's vmcs02 is to have L0's own. */
+void nested_bitmaps_init_slot(struct vmcs_slot *slot);
+/* Let go of all of L1's bitmaps. */
+void nested_bitmaps_forget_all(struct cpu *cpu);
 
 #endif

@@ -37,13 +37,14 @@ static void make_bitmap(u64 *bitmap, struct field_set fields)
 	}
 }
 
-/* L1 accesses these fields directly from now on; direct12 of every slot is to be filled. */
+/* L1 accesses these fields directly from now on; direct12 of each slot is to be filled before L1 sees it. */
 static void use_set(struct direct *direct, const struct direct_set *set)
 {
 	struct field_set fields = set->written;
 	enum vmcs_field f;
 
 	direct->set = *set;
+	direct->version++;
 	make_bitmap(direct->vmread_bitmap, set->read);
 	make_bitmap(direct->vmwrite_bitmap, set->written);
 	for (f = 0; f < VMCS_FIELDS; f++)
@@ -107,9 +108,16 @@ static void load_direct12(const struct vmcs_slot *slot)
 
 void nested_direct_fill(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct field_set fields = cpu->nested.direct.set.read;
+	const struct direct *direct = &cpu->nested.direct;
+	struct field_set fields = direct->set.read;
 	enum vmcs_field f;
 
+	if (slot->direct_version != direct->version) {
+		slot->direct_version = direct->version;
+		slot->direct_written = direct->set.written;
+		slot->checked = false; /* so that the next entry plans anew what its exit reads */
+		slot->settled = 0;
+	}
 	if (slot->page)
 		nested_page_fill(cpu, slot);
 	if (!slot->direct)
@@ -153,6 +161,37 @@ void nested_direct_publish(struct cpu *cpu, struct vmcs_slot *slot)
 	}
 }
 
+static inline void collect_field(struct vmcs12 *vmcs12, enum vmcs_field field, u64 value)
+{
+	if (value != vmcs12_get(vmcs12, field))
+		vmcs12_set(vmcs12, field, value);
+}
+
+/* By a set of before. */
+static void collect_of(struct vmcs_slot *slot, struct field_set written)
+{
+	enum vmcs_field f;
+
+	load_direct12(slot);
+	while ((f = field_set_take(&written)) != VMCS_FIELDS)
+		collect_field(&slot->vmcs12, f, vmread(vmcs_field[f].encoding));
+}
+
+/* What L1 wrote is in vmcs12 before, and in direct12 behind. Shadow VMCSs of L1's have none. */
+void nested_direct_renew(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	slot->direct_version = cpu->nested.direct.version;
+	if (slot->shadow)
+		return;
+	if (slot->direct)
+		collect_of(slot, slot->direct_written);
+	else if (slot->page)
+		nested_page_take(cpu, slot);
+	nested_fetch_stale(cpu, slot);
+	slot->direct_version = 0;
+	nested_direct_fill(cpu, slot);
+}
+
 /* A field that L1 wrote is found by its value. */
 void nested_direct_collect(struct cpu *cpu, struct vmcs_slot *slot)
 {
@@ -166,12 +205,8 @@ void nested_direct_collect(struct cpu *cpu, struct vmcs_slot *slot)
 		return;
 	}
 	load_direct12(slot);
-	for (; written < end; written++) {
-		u64 value = vmread(written->encoding);
-
-		if (value != vmcs12->value[written->field])
-			vmcs12_set(vmcs12, (enum vmcs_field)written->field, value);
-	}
+	for (; written < end; written++)
+		collect_field(vmcs12, (enum vmcs_field)written->field, vmread(written->encoding));
 }
 
 void nested_direct_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmcs_field field)
@@ -183,28 +218,11 @@ void nested_direct_write(struct cpu *cpu, const struct vmcs_slot *slot, enum vmc
 	load_vmcs01(cpu);
 }
 
-static bool is_in_use(const struct vmcs_slot *slot)
-{
-	return slot->vmptr12 != VMCS_NO_POINTER && !slot->shadow;
-}
-
-/* Another set, for all VMCSs that L1 keeps active. What it accesses is in vmcs12 before and in direct12 behind. */
+/* Another set, for the current VMCS now and for the others when they become current. */
 static void change_set(struct cpu *cpu, const struct direct_set *set)
 {
-	struct nested *nested = &cpu->nested;
-
-	for (unsigned i = 0; i < nested->slot_count; i++)
-		if (is_in_use(&nested->slots[i])) {
-			nested_direct_collect(cpu, &nested->slots[i]);
-			nested_fetch_stale(cpu, &nested->slots[i]);
-		}
-	use_set(&nested->direct, set);
-	for (unsigned i = 0; i < nested->slot_count; i++)
-		if (is_in_use(&nested->slots[i])) {
-			nested_direct_fill(cpu, &nested->slots[i]);
-			nested->slots[i].checked = false; /* so that the next entry plans anew what its exit reads */
-			nested->slots[i].settled = 0;
-		}
+	use_set(&cpu->nested.direct, set);
+	nested_direct_catch_up(cpu, cpu->nested.current);
 }
 
 static void begin_round(struct direct *direct)

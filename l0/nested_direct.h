@@ -15,6 +15,16 @@ void nested_direct_init_slot(struct vmcs_slot *slot);
 
 /* All of vmcs12, which has come into the slot. Like the next one, leaves vmcs01 current. */
 void nested_direct_fill(struct cpu *cpu, struct vmcs_slot *slot);
+/*
+ * L1 accesses other fields directly than when the slot's VMCS was current last. The current one is always up to date.
+ * Leaves vmcs01 current.
+ */
+COLD void nested_direct_renew(struct cpu *cpu, struct vmcs_slot *slot);
+static inline void nested_direct_catch_up(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	if (UNLIKELY(slot->direct_version != cpu->nested.direct.version))
+		nested_direct_renew(cpu, slot);
+}
 /* L1 has made another VMCS current, or none; vmcs01 is current for the CPU. */
 void nested_direct_follow(struct cpu *cpu);
 

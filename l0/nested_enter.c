@@ -347,7 +347,7 @@ static void note_always(struct vmcs_slot *slot)
 static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *inherited)
 {
 	u64 generation = nested_generation;
-	bool stays = nested_bitmaps_refresh(slot); /* before the EPTP, for it may drop what was composed */
+	bool stays = nested_bitmaps_refresh(cpu, slot); /* before the EPTP, for it may drop what was composed */
 	struct field_set fields = fields_to_write(cpu, slot, inherited);
 
 	if (field_set_intersects(&fields, &merged_fields.set))
@@ -460,6 +460,7 @@ static inline void switch_to_settled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 static void begin_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	begin_l2(cpu);
+	slot->accesses = &cpu->nested.accesses;
 	if (UNLIKELY(!slot->launched02))
 		wish(cpu, WISH_look); /* at the launch state */
 	if (UNLIKELY(smp_l2_waits()))

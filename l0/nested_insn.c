@@ -211,7 +211,9 @@ void nested_vmclear_exit(struct cpu *cpu)
 /* Of a VMCS that is active L0 knows where its region is. */
 static u32 revision_of(const struct vmcs_slot *slot, u64 pointer)
 {
-	return slot && slot->region12 ? slot->region12->revision : region_revision(pointer);
+	if (!slot || !slot->region12)
+		return region_revision(pointer);
+	return __atomic_load_n(&slot->region12->header.revision, __ATOMIC_RELAXED);
 }
 
 void nested_vmptrld_exit(struct cpu *cpu)
@@ -368,7 +370,7 @@ static COLD void vmread_in_full(struct cpu *cpu)
 	if (!may_access_fields(cpu))
 		return;
 	encoding = register_value(cpu, INFO_REGISTER2(information), wide);
-	nested->accesses.read[vmcs_field_of_half(encoding)]++;
+	nested->current->accesses->read[vmcs_field_of_half(encoding)]++;
 	fetch_if_stale(cpu, vmcs_field_of_half(encoding));
 	if (vmcs12_vmread(&nested->current->vmcs12, &nested->caps12, encoding, &value, &number) == VMX_SUCCEED)
 		finish_vmread(cpu, information, value, wide);
@@ -388,7 +390,7 @@ void nested_vmread_exit(struct cpu *cpu)
 		information = (u32)vmread(ENC_vm_exit_instruction_information);
 		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
 		if (LIKELY(vmcs12_is_at_hand(vmcs12, &nested->caps12.fields, field))) {
-			nested->accesses.read[field]++;
+			nested->current->accesses->read[field]++;
 			finish_vmread(cpu, information, vmcs12_get(vmcs12, field), true);
 			return;
 		}
@@ -412,7 +414,7 @@ static COLD void vmwrite_in_full(struct cpu *cpu)
 	field = vmcs_field_of_half(encoding);
 	if (!(information & INFO_IS_REGISTER) && !read_memory_operand(cpu, &value, wide))
 		return;
-	nested->accesses.written[field]++;
+	nested->current->accesses->written[field]++;
 	if (encoding & VMCS_ENCODING_HIGH) /* it keeps the other half */
 		fetch_if_stale(cpu, field);
 	if (vmcs12_vmwrite(&nested->current->vmcs12, &nested->caps12, encoding, value, &number) != VMX_SUCCEED) {
@@ -436,7 +438,7 @@ void nested_vmwrite_exit(struct cpu *cpu)
 		field = vmcs_field_of(register_value(cpu, INFO_REGISTER2(information), true));
 		if (LIKELY(information & INFO_IS_REGISTER &&
 			   vmcs12_is_at_hand(&nested->current->vmcs12, &nested->writable12, field))) {
-			nested->accesses.written[field]++;
+			nested->current->accesses->written[field]++;
 			vmcs12_put(&nested->current->vmcs12, field,
 				   register_value(cpu, INFO_REGISTER1(information), true));
 			nested_direct_written(cpu, nested->current, field);

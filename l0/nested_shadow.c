@@ -10,10 +10,10 @@
 static void update_shadow02(struct cpu *cpu, struct vmcs_slot *slot, struct vmcs_slot *shadow)
 {
 	struct vmcs12 *vmcs12 = &shadow->vmcs12;
-	struct field_set fields = slot->passes_vmread;
+	struct field_set fields = slot->merged[BITMAP_vmread]->passes;
 	enum vmcs_field f;
 
-	field_set_unite(&fields, &slot->passes_vmwrite);
+	field_set_unite(&fields, &slot->merged[BITMAP_vmwrite]->passes);
 	if (!field_set_intersects(&fields, &vmcs12->dirty))
 		return;
 	load_vmcs02(shadow);
@@ -29,9 +29,10 @@ static void update_shadow02(struct cpu *cpu, struct vmcs_slot *slot, struct vmcs
 static void leave_to_l2(struct cpu *cpu, struct vmcs_slot *slot, struct vmcs_slot *shadow)
 {
 	const struct field_set *offered = &cpu->nested.caps12.fields;
+	const struct field_set *passes = &slot->merged[BITMAP_vmwrite]->passes;
 
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
-		shadow->vmcs12.stale.word[i] |= slot->passes_vmwrite.word[i] & offered->word[i];
+		shadow->vmcs12.stale.word[i] |= passes->word[i] & offered->word[i];
 }
 
 COLD u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot)

@@ -11,7 +11,7 @@
 u64 nested_generation = 1;
 
 /* vmcs02 and direct12 */
-#define PAGES_PER_SLOT (MERGED_PAGES + 2)
+#define PAGES_PER_SLOT 2
 #define SHADOWING_BITMAPS 2
 
 static u64 ept02_table_pages(u64 ram_bytes)
@@ -19,7 +19,7 @@ static u64 ept02_table_pages(u64 ram_bytes)
 	if (options.ept02_tables)
 		return options.ept02_tables + options.ept02_slots;
 	/* Enough to map all of L1's memory once in 4 KiB pages, and what every EPT02 needs to be there at all. */
-	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 256;
+	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 192;
 }
 
 /* One beyond the switch: a shadow VMCS never takes the place of the one that links to it. */
@@ -40,7 +40,7 @@ u64 nested_memory_pages(u64 ram_bytes)
 	if (options.ept02_tables && options.ept02_tables < EPT_TABLES_MIN)
 		l0_refuse("ept02_tables=%u is too few, %u is the least", options.ept02_tables, EPT_TABLES_MIN);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       slots_wanted() * PAGES_PER_SLOT + SHADOWING_BITMAPS;
+	       slots_wanted() * PAGES_PER_SLOT + nested_bitmaps_pages() + SHADOWING_BITMAPS;
 }
 
 static void init_slot(struct vmcs_slot *slot)
@@ -48,8 +48,6 @@ static void init_slot(struct vmcs_slot *slot)
 	slot->vmptr12 = VMCS_NO_POINTER;
 	slot->vmcs02 = home_physical(pool_allocate(1));
 	nested_direct_init_slot(slot);
-	for (unsigned i = 0; i < MERGED_PAGES; i++)
-		slot->merged[i] = pool_allocate(1);
 }
 
 /* L2 must not access in a shadow VMCS what L1's CPU does not have, though the CPU itself does. */
@@ -96,42 +94,82 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	nested->slot_count = (unsigned)slots_wanted();
 	for (unsigned i = 0; i < nested->slot_count; i++)
 		init_slot(&nested->slots[i]);
+	nested_bitmaps_init(cpu);
 	page_stack_init(&nested->ept02_stack, &nested->ept02_pages, (unsigned)ept02_table_pages(ram_bytes));
 	ASSERT(ept02_cache_init(&nested->ept02, nested->ept02_slots, options.ept02_slots, &nested->ept02_pages,
 				max_level02()));
 }
 
+static struct vmcs_slot **bucket_of(struct nested *nested, u64 vmptr12)
+{
+	return &nested->bucket[vmptr12 / PAGE_SIZE % SLOT_BUCKETS];
+}
+
+/* Active or not. */
+static struct vmcs_slot *slot_that_holds(struct nested *nested, u64 vmptr12)
+{
+	struct vmcs_slot *slot = *bucket_of(nested, vmptr12);
+
+	while (slot && slot->vmptr12 != vmptr12)
+		slot = slot->next;
+	return slot;
+}
+
 struct vmcs_slot *slot_find(struct cpu *cpu, u64 vmptr12)
 {
-	struct nested *nested = &cpu->nested;
+	struct vmcs_slot *slot = slot_that_holds(&cpu->nested, vmptr12);
 
-	for (unsigned i = 0; i < nested->slot_count; i++)
-		if (nested->slots[i].vmptr12 == vmptr12)
-			return &nested->slots[i];
-	return NULL;
+	return slot && slot->active ? slot : NULL;
 }
 
+static void hold(struct nested *nested, struct vmcs_slot *slot, u64 vmptr12)
+{
+	struct vmcs_slot **bucket = bucket_of(nested, vmptr12);
+
+	slot->vmptr12 = vmptr12;
+	slot->region12 = l1_pointer(vmptr12, PAGE_SIZE);
+	slot->next = *bucket;
+	*bucket = slot;
+}
+
+static void forget(struct nested *nested, struct vmcs_slot *slot)
+{
+	struct vmcs_slot **at = bucket_of(nested, slot->vmptr12);
+
+	if (slot->vmptr12 == VMCS_NO_POINTER)
+		return;
+	while (*at != slot)
+		at = &(*at)->next;
+	*at = slot->next;
+	slot->vmptr12 = VMCS_NO_POINTER;
+}
+
+/* The header stays as L1 wrote it. */
 static void store_image(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct vmcs12_image image;
+	struct vmcs12_image *image = slot->region12;
 
+	nested_direct_catch_up(cpu, slot);
 	nested_direct_collect(cpu, slot);
 	nested_fetch_stale(cpu, slot); /* makes vmcs01 current again */
-	vmcs12_store(&slot->vmcs12, &image);
-	image.field_page = slot->page_msr;
-	image.field_page_check = ~slot->page_msr;
-	/* The header stays as L1 wrote it. */
-	l1_write(slot->vmptr12 + sizeof(image.header), (const u8 *)&image + sizeof(image.header),
-		 sizeof(image) - sizeof(image.header));
+	if (!image)
+		return;
+	watch_written(slot->vmptr12);
+	vmcs12_store(&slot->vmcs12, image);
+	image->field_page = slot->page_msr;
+	image->field_page_check = ~slot->page_msr;
+	image->entered = slot->accesses == &cpu->nested.accesses;
 }
 
-static void free_slot(struct vmcs_slot *slot)
+/* From now on the VMCS is in L1's memory. The slot may still have it, for when L1 makes it current again. */
+static void deactivate(struct nested *nested, struct vmcs_slot *slot, bool keep)
 {
-	for (unsigned i = 0; i < MERGED_PAGES; i++)
-		watch_clear(&slot->watch[i]);
 	slot->page = NULL;
 	slot->page_msr = 0;
-	slot->vmptr12 = VMCS_NO_POINTER;
+	slot->active = false;
+	nested->active_slots--;
+	if (!keep)
+		forget(nested, slot);
 }
 
 void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
@@ -139,36 +177,34 @@ void slot_release(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->vmcs12.launched = false;
 	slot->page_msr = 0; /* its last use is to store what L1 has written */
 	store_image(cpu, slot);
-	free_slot(slot);
+	deactivate(&cpu->nested, slot, options.vmcs02_kept);
 	if (cpu->nested.current == slot)
 		cpu->nested.current = NULL;
 	nested_direct_follow(cpu);
 }
 
-/*
- * A free slot, or else the one unused for longest; its launch state goes to L1's memory with the rest. One that an
- * entry makes active is beside the current one.
- */
-static struct vmcs_slot *slot_for_new(struct cpu *cpu, bool linked)
+/* Of those that are active, or of the others; never the one that an entry makes active another beside. */
+static struct vmcs_slot *least_recently_used(struct nested *nested, bool active, const struct vmcs_slot *but)
 {
-	struct nested *nested = &cpu->nested;
 	struct vmcs_slot *oldest = NULL;
-	unsigned count = linked ? nested->slot_count : nested->slot_count - 1;
 
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < nested->slot_count; i++) {
 		struct vmcs_slot *slot = &nested->slots[i];
 
-		if (slot->vmptr12 == VMCS_NO_POINTER)
-			return slot;
-		if (linked && slot == nested->current)
-			continue;
-		if (!oldest || slot->used < oldest->used)
+		if (slot->active == active && slot != but && (!oldest || slot->used < oldest->used))
 			oldest = slot;
 	}
-	nested->evictions++;
-	store_image(cpu, oldest);
-	free_slot(oldest);
 	return oldest;
+}
+
+/* Its launch state goes to L1's memory with the rest. */
+static void evict(struct cpu *cpu, const struct vmcs_slot *but)
+{
+	struct vmcs_slot *slot = least_recently_used(&cpu->nested, true, but);
+
+	cpu->nested.evictions++;
+	store_image(cpu, slot);
+	deactivate(&cpu->nested, slot, false);
 }
 
 /* What the merge takes from L0 as long as the slot holds this VMCS. */
@@ -176,13 +212,9 @@ static void init_input(struct vmcs_slot *slot)
 {
 	slot->input = (struct merge_input){
 		.vmcs12 = &slot->vmcs12, .host = &host_caps,
-		.msr_bitmap02 = home_physical(slot->merged[MERGED_msr]),
-		.io_bitmap_a02 = home_physical(slot->merged[MERGED_io_a]),
-		.io_bitmap_b02 = home_physical(slot->merged[MERGED_io_b]),
-		.vmread_bitmap02 = home_physical(slot->merged[MERGED_vmread]),
-		.vmwrite_bitmap02 = home_physical(slot->merged[MERGED_vmwrite]),
 		.link_pointer02 = VMCS_NO_POINTER,
 	};
+	nested_bitmaps_init_slot(slot);
 	memcpy(slot->input.controls01, controls01, sizeof(controls01));
 }
 
@@ -201,27 +233,62 @@ static void renew_vmcs02(struct vmcs_slot *slot, bool shadow)
 	ASSERT(vmclear(slot->vmcs02) == VMX_SUCCEED);
 	slot->launched02 = slot->prepared02 = slot->checked = slot->knows_pat02 = false;
 	slot->settled = 0;
+	slot->direct_version = 0;
 	slot->shadow = shadow;
-	slot->direct = options.vmcs_shadowing && !shadow;
-	memset(slot->holds01, 0, sizeof(slot->holds01));
 	slot->ept02 = NULL;
 	slot->awaited_access = 0;
 	init_input(slot);
 }
 
+/* Out of L1's memory, where L1 may have changed it. Of a VMCS that the slot had before, only what differs is new. */
+static void load_image(struct nested *nested, struct vmcs_slot *slot, bool again)
+{
+	struct vmcs12_image absent;
+	const struct vmcs12_image *image = slot->region12;
+	u64 field_page;
+
+	if (UNLIKELY(!image)) {
+		l1_read(slot->vmptr12, &absent, sizeof(absent));
+		image = &absent;
+	}
+	if (again)
+		vmcs12_load_again(&slot->vmcs12, image);
+	else
+		vmcs12_load(&slot->vmcs12, image);
+	slot->direct = options.vmcs_shadowing && !slot->shadow;
+	slot->accesses = image->entered ? &nested->accesses : &nested->setup_accesses;
+	field_page = __atomic_load_n(&image->field_page, __ATOMIC_RELAXED);
+	if (field_page == ~__atomic_load_n(&image->field_page_check, __ATOMIC_RELAXED))
+		nested_page_restore(slot, field_page);
+}
+
+/* In the slot that has been of no use for longest. */
+static struct vmcs_slot *take_slot(struct nested *nested, u64 vmptr12, bool shadow)
+{
+	struct vmcs_slot *slot = least_recently_used(nested, false, NULL);
+
+	forget(nested, slot);
+	renew_vmcs02(slot, shadow);
+	hold(nested, slot, vmptr12);
+	return slot;
+}
+
 static COLD struct vmcs_slot *make_active(struct cpu *cpu, u64 vmptr12, bool shadow, bool linked)
 {
-	struct vmcs_slot *slot = slot_for_new(cpu, linked);
-	struct vmcs12_image image;
+	struct nested *nested = &cpu->nested;
+	struct vmcs_slot *slot = slot_that_holds(nested, vmptr12);
+	bool again = slot && slot->shadow == shadow;
 
-	renew_vmcs02(slot, shadow);
-	l1_read(vmptr12, &image, sizeof(image));
-	vmcs12_load(&slot->vmcs12, &image);
-	if (image.field_page == ~image.field_page_check)
-		nested_page_restore(slot, image.field_page);
+	if (nested->active_slots >= options.vmcs02_slots + linked)
+		evict(cpu, linked ? nested->current : NULL);
+	if (slot && !again)
+		forget(nested, slot);
+	if (!again)
+		slot = take_slot(nested, vmptr12, shadow);
+	load_image(nested, slot, again);
 	nested_direct_fill(cpu, slot);
-	slot->vmptr12 = vmptr12;
-	slot->region12 = l1_pointer(vmptr12, PAGE_SIZE);
+	slot->active = true;
+	nested->active_slots++;
 	return slot;
 }
 
@@ -229,10 +296,12 @@ static struct vmcs_slot *activate(struct cpu *cpu, struct vmcs_slot *slot, u64 v
 {
 	if (UNLIKELY(slot && slot->shadow != shadow)) { /* L1 changed the type of an active VMCS, which it must not */
 		store_image(cpu, slot);
-		free_slot(slot);
+		deactivate(&cpu->nested, slot, false);
 		slot = NULL;
 	}
-	if (UNLIKELY(!slot))
+	if (LIKELY(slot))
+		nested_direct_catch_up(cpu, slot);
+	else
 		slot = make_active(cpu, vmptr12, shadow, linked);
 	slot->used = ++cpu->nested.clock;
 	return slot;
@@ -252,12 +321,17 @@ void nested_vmxoff(struct cpu *cpu)
 {
 	struct nested *nested = &cpu->nested;
 
-	for (unsigned i = 0; i < nested->slot_count; i++)
-		if (nested->slots[i].vmptr12 != VMCS_NO_POINTER) {
-			nested->slots[i].page_msr = 0;
-			store_image(cpu, &nested->slots[i]);
-			free_slot(&nested->slots[i]);
+	for (unsigned i = 0; i < nested->slot_count; i++) {
+		struct vmcs_slot *slot = &nested->slots[i];
+
+		if (slot->active) {
+			slot->page_msr = 0;
+			store_image(cpu, slot);
+			deactivate(nested, slot, false);
 		}
+		forget(nested, slot);
+	}
+	nested_bitmaps_forget_all(cpu);
 	nested->current = NULL;
 	nested->vmxon = false;
 	nested_direct_follow(cpu);

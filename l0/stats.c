@@ -246,8 +246,8 @@ static void print_fields(void)
 		u64 read = 0, written = 0;
 
 		for (unsigned i = 0; i < cpu_count; i++) {
-			read += cpus[i]->nested.accesses.read[f];
-			written += cpus[i]->nested.accesses.written[f];
+			read += cpus[i]->nested.accesses.read[f] + cpus[i]->nested.setup_accesses.read[f];
+			written += cpus[i]->nested.accesses.written[f] + cpus[i]->nested.setup_accesses.written[f];
 		}
 		if (read || written || field_set_has(&direct->read, f))
 			print("fields\t%s\t%lu\t%lu\t%s\n", vmcs_field[f].name, read, written,

@@ -46,9 +46,18 @@ static void unset(struct watch *watch)
 	find_bounds();
 }
 
+/* Has some watch been set on the page since before any EPT02 that may let L2 write it was composed? */
+static bool is_followed(u64 page)
+{
+	for (const struct watch *watch = first; watch; watch = watch->next)
+		if (watch->address10 == page && !watch->mapped02)
+			return true;
+	return false;
+}
+
 void watch_arm(struct watch *watch, u64 address10)
 {
-	bool known = watch->set && watch->address10 == address10 && !watch->mapped02;
+	bool known = is_followed(address10);
 
 	if (watch->armed && watch->address10 != address10)
 		watch_written(watch->address10);

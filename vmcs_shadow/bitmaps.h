@@ -8,6 +8,9 @@
 #include "fields.h"
 #include "x86.h"
 
+/* The bitmaps that a VMCS names. */
+enum bitmap { BITMAP_msr, BITMAP_io_a, BITMAP_io_b, BITMAP_vmread, BITMAP_vmwrite, BITMAPS };
+
 #define BITMAP_WORDS (PAGE_SIZE / sizeof(u64))
 #define IO_BITMAP_PORTS (PAGE_SIZE * 8) /* ports of bitmap A; B has the upper half */
 

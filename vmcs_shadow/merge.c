@@ -167,15 +167,15 @@ static u64 merge_address(const struct merge_input *input, enum vmcs_field field)
 {
 	switch (field) {
 	case F_address_of_io_bitmap_a:
-		return input->io_bitmap_a02;
+		return input->bitmap02[BITMAP_io_a];
 	case F_address_of_io_bitmap_b:
-		return input->io_bitmap_b02;
+		return input->bitmap02[BITMAP_io_b];
 	case F_address_of_msr_bitmaps:
-		return input->msr_bitmap02;
+		return input->bitmap02[BITMAP_msr];
 	case F_vmread_bitmap_address:
-		return input->vmread_bitmap02;
+		return input->bitmap02[BITMAP_vmread];
 	case F_vmwrite_bitmap_address:
-		return input->vmwrite_bitmap02;
+		return input->bitmap02[BITMAP_vmwrite];
 	case F_virtual_apic_address:
 		return input->virtual_apic02;
 	case F_apic_access_address:

@@ -2,6 +2,7 @@
 #ifndef TURTLES_MERGE_H
 #define TURTLES_MERGE_H
 
+#include "bitmaps.h"
 #include "capabilities.h"
 #include "vmcs12.h"
 
@@ -18,9 +19,8 @@ struct merge_input {
 	u64 cr0_guest_host_mask01, cr4_guest_host_mask01;
 	u64 tsc_offset01;
 	/* Host physical addresses for vmcs02. */
-	u64 msr_bitmap02, io_bitmap_a02, io_bitmap_b02;
+	u64 bitmap02[BITMAPS];
 	u64 virtual_apic02, apic_access02;
-	u64 vmread_bitmap02, vmwrite_bitmap02;
 	u64 link_pointer02; /* of the VMCS that has what L1's shadow VMCS has; or VMCS_NO_POINTER */
 	u64 eptp02;
 	u16 vpid02; /* 0: enter without a VPID */

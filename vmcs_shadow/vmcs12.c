@@ -77,13 +77,30 @@ void vmcs12_store(const struct vmcs12 *vmcs12, struct vmcs12_image *image)
 	memcpy(image->value, vmcs12->value, sizeof(image->value));
 }
 
-/* The bytes are copied before they are cut, because L1 can change them meanwhile. */
+/* L1 can change the image meanwhile: each value is read once. */
+static inline u64 image_value(const struct vmcs12_image *image, unsigned field)
+{
+	return __atomic_load_n(&image->value[field], __ATOMIC_RELAXED) & vmcs_field_mask((enum vmcs_field)field);
+}
+
 void vmcs12_load(struct vmcs12 *vmcs12, const struct vmcs12_image *image)
 {
-	memcpy(vmcs12->value, image->value, sizeof(vmcs12->value));
 	for (unsigned field = 0; field < VMCS_FIELDS; field++)
-		vmcs12->value[field] &= vmcs_field_mask((enum vmcs_field)field);
+		vmcs12->value[field] = image_value(image, field);
 	vmcs12->launched = image->launched != 0;
 	vmcs12->dirty = every_field.set;
 	field_set_clear(&vmcs12->stale);
+}
+
+void vmcs12_load_again(struct vmcs12 *vmcs12, const struct vmcs12_image *image)
+{
+	for (unsigned field = 0; field < VMCS_FIELDS; field++) {
+		u64 value = image_value(image, field);
+
+		if (UNLIKELY(value != vmcs12->value[field])) {
+			vmcs12->value[field] = value;
+			field_set_add(&vmcs12->dirty, (enum vmcs_field)field);
+		}
+	}
+	vmcs12->launched = image->launched != 0;
 }

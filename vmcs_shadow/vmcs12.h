@@ -86,6 +86,7 @@ struct vmcs12_image {
 	u64 launched;
 	u64 value[VMCS_FIELDS];
 	u64 field_page, field_page_check; /* l0/nested_page.c: its MSR, and the complement, as this is L1's memory */
+	u64 entered; /* L2 has run on it */
 };
 _Static_assert(sizeof(struct vmcs12_image) <= 4096, "a VMCS region is one page");
 
@@ -93,5 +94,7 @@ _Static_assert(sizeof(struct vmcs12_image) <= 4096, "a VMCS region is one page")
 void vmcs12_store(const struct vmcs12 *vmcs12, struct vmcs12_image *image);
 /* All of it is dirty then, none stale. */
 void vmcs12_load(struct vmcs12 *vmcs12, const struct vmcs12_image *image);
+/* The same into a vmcs12 that was stored there, and has not changed since: dirty is what differs, and what was so. */
+void vmcs12_load_again(struct vmcs12 *vmcs12, const struct vmcs12_image *image);
 
 #endif

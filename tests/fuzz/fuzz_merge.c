@@ -95,9 +95,9 @@ static void check_bitmaps(const struct merge_input *input)
 		AGREE(!(proc02 & UNCONDITIONAL_IO) && (proc02 & IO_BITMAPS) == (proc01 & IO_BITMAPS));
 	/* Without bitmaps of L1's every access exits, as L1 has it. */
 	AGREE((proc02 & MSR_BITMAPS) == (proc12 & MSR_BITMAPS));
-	AGREE(merge_field(input, F_address_of_io_bitmap_a) == input->io_bitmap_a02);
-	AGREE(merge_field(input, F_address_of_io_bitmap_b) == input->io_bitmap_b02);
-	AGREE(merge_field(input, F_address_of_msr_bitmaps) == input->msr_bitmap02);
+	AGREE(merge_field(input, F_address_of_io_bitmap_a) == input->bitmap02[BITMAP_io_a]);
+	AGREE(merge_field(input, F_address_of_io_bitmap_b) == input->bitmap02[BITMAP_io_b]);
+	AGREE(merge_field(input, F_address_of_msr_bitmaps) == input->bitmap02[BITMAP_msr]);
 }
 
 static void check_translation(const struct merge_input *input)
@@ -116,8 +116,8 @@ static void check_translation(const struct merge_input *input)
 	AGREE(merge_field(input, F_virtual_apic_address) == input->virtual_apic02);
 	AGREE(merge_field(input, F_apic_access_address) == input->apic_access02);
 	AGREE(merge_field(input, F_vmcs_link_pointer) == input->link_pointer02);
-	AGREE(merge_field(input, F_vmread_bitmap_address) == input->vmread_bitmap02);
-	AGREE(merge_field(input, F_vmwrite_bitmap_address) == input->vmwrite_bitmap02);
+	AGREE(merge_field(input, F_vmread_bitmap_address) == input->bitmap02[BITMAP_vmread]);
+	AGREE(merge_field(input, F_vmwrite_bitmap_address) == input->bitmap02[BITMAP_vmwrite]);
 }
 
 static void check_exit_controls(const struct merge_input *input)
@@ -277,16 +277,16 @@ static struct merge_input take_input(struct fuzz_input *in, const struct vmx_cap
 	struct merge_input input = {
 		.host = host, .exception_bitmap01 = (u32)fuzz_take(in, 4),
 		.cr0_guest_host_mask01 = fuzz_take(in, 4), .cr4_guest_host_mask01 = fuzz_take(in, 4),
-		.tsc_offset01 = fuzz_take(in, 8), .msr_bitmap02 = page02(in, host),
-		.io_bitmap_a02 = page02(in, host), .io_bitmap_b02 = page02(in, host),
+		.tsc_offset01 = fuzz_take(in, 8),
 		.virtual_apic02 = page02(in, host), .apic_access02 = page02(in, host),
 		.eptp02 = page02(in, host) | 0x1e, .vpid02 = (u16)fuzz_take(in, 2),
-		.vmread_bitmap02 = page02(in, host), .vmwrite_bitmap02 = page02(in, host),
 		.link_pointer02 = fuzz_bool(in) ? page02(in, host) : ~0ull,
 		.debugctl01 = fuzz_take(in, 2) & 0xffc7, .pat01 = PAT_RESET,
 		.efer01 = fuzz_take(in, 2) & 0xd01, .dr7_01 = fuzz_take(in, 4),
 	};
 
+	for (unsigned kind = 0; kind < BITMAPS; kind++)
+		input.bitmap02[kind] = page02(in, host);
 	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
 		input.controls01[group] = controls_adjust(host, (enum control_group)group,
 							  (u32)fuzz_take(in, 4) & wishes01[group]);

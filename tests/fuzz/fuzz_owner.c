@@ -9,11 +9,11 @@
 #include "vmcs_shadow/bitmaps.h"
 #include "vmcs_shadow/owner.h"
 
-enum which { MSR, IO_A, IO_B, VMREAD, VMWRITE, BITMAPS };
+enum which { MSR, IO_A, IO_B, VMREAD, VMWRITE, PAGES };
 
 struct bitmaps {
-	u64 word[BITMAPS][BITMAP_WORDS];
-	u8 byte[BITMAPS][PAGE_SIZE]; /* the model */
+	u64 word[PAGES][BITMAP_WORDS];
+	u8 byte[PAGES][PAGE_SIZE]; /* the model */
 };
 
 /* SDM "MSR-Bitmap Address": where the bit of an access is; false for an MSR that has none. */
@@ -100,7 +100,7 @@ static void trap_field(struct bitmaps *b, struct fuzz_input *input)
 
 static void merge_some(struct bitmaps *b, struct fuzz_input *input)
 {
-	unsigned which = fuzz_below(input, BITMAPS), other = fuzz_below(input, BITMAPS);
+	unsigned which = fuzz_below(input, PAGES), other = fuzz_below(input, PAGES);
 
 	bitmap_merge(b->word[which], b->word[which], b->word[other]);
 	for (unsigned i = 0; i < PAGE_SIZE; i++)

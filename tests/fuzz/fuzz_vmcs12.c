@@ -145,9 +145,26 @@ static void learn_image(struct test *test)
 	}
 }
 
+/* The same VMCS in the place that it had before: the same values, and dirty is what differs. */
+static void check_return_to_the_same(const struct test *test, const struct vmcs12 *before)
+{
+	struct vmcs12 again = *before;
+
+	vmcs12_load_again(&again, &test->image);
+	AGREE(again.launched == test->vmcs12.launched);
+	for (unsigned i = 0; i < VMCS_FIELDS; i++) {
+		enum vmcs_field f = (enum vmcs_field)i;
+		bool differs = vmcs12_get(before, f) != vmcs12_get(&test->vmcs12, f);
+
+		AGREE(vmcs12_get(&again, f) == vmcs12_get(&test->vmcs12, f));
+		AGREE(field_set_has(&again.dirty, f) == (differs || field_set_has(&before->dirty, f)));
+	}
+}
+
 static void leave_and_return(struct test *test, struct fuzz_input *input, unsigned scribbles)
 {
 	u8 *bytes = (u8 *)&test->image;
+	const struct vmcs12 before = test->vmcs12;
 
 	vmcs12_store(&test->vmcs12, &test->image);
 	for (unsigned n = 0; n < scribbles; n++)
@@ -159,6 +176,7 @@ static void leave_and_return(struct test *test, struct fuzz_input *input, unsign
 		AGREE(!field_set_has(&test->vmcs12.stale, (enum vmcs_field)i));
 	}
 	AGREE(!field_set_has(&test->vmcs12.dirty, VMCS_FIELDS));
+	check_return_to_the_same(test, &before);
 	if (scribbles)
 		learn_image(test);
 	check_everything(test);

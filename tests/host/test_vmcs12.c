@@ -274,6 +274,26 @@ static void a_region_brings_back_what_was_stored(void **state)
 	assert_false(loaded.launched);
 }
 
+static void a_region_that_comes_back_changes_what_differs(void **state)
+{
+	struct vmcs12_image image;
+	struct vmcs12 vmcs12 = fake_vmcs12(true);
+
+	(void)state;
+	field_set_clear(&vmcs12.dirty);
+	vmcs12_set(&vmcs12, F_guest_rsp, 0x1000);
+	vmcs12_store(&vmcs12, &image);
+	image.value[F_guest_rip] = ~vmcs12_get(&vmcs12, F_guest_rip);
+	image.value[F_guest_cs_selector] |= ~0xffffull; /* beyond the field's width */
+	image.launched = 1;
+	vmcs12_load_again(&vmcs12, &image);
+	assert_int_equal(vmcs12_get(&vmcs12, F_guest_rip), image.value[F_guest_rip]);
+	assert_int_equal(members(vmcs12.dirty), 2);
+	assert_true(field_set_has(&vmcs12.dirty, F_guest_rip));
+	assert_true(field_set_has(&vmcs12.dirty, F_guest_rsp));
+	assert_true(vmcs12.launched);
+}
+
 static void a_region_of_any_bytes_loads_as_values_of_the_right_width(void **state)
 {
 	struct vmcs12_image image;
@@ -302,6 +322,7 @@ int main(void)
 		cmocka_unit_test(secondary_controls_count_only_when_activated),
 		cmocka_unit_test(a_reset_vmcs12_is_zero_and_all_dirty),
 		cmocka_unit_test(a_region_brings_back_what_was_stored),
+		cmocka_unit_test(a_region_that_comes_back_changes_what_differs),
 		cmocka_unit_test(a_region_of_any_bytes_loads_as_values_of_the_right_width),
 	};
 
