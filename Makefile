@@ -8,7 +8,8 @@ HOSTCC ?= $(CC)
 WARN := -Wall -Wextra -Werror -Wshadow -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wcast-align -Wwrite-strings -Wvla -Wimplicit-fallthrough
 INCLUDE := -Iinclude -Ilib -Ivmcs_shadow -Iept_merge -I. -I$(BUILD)/generated
-COMMON := -std=gnu11 -O2 -g $(WARN) $(INCLUDE) -MMD -MP
+# The same files wherever the tree is, for their length counts in what a machine executes.
+COMMON := -std=gnu11 -O2 -g -fdebug-prefix-map=$(CURDIR)=. $(WARN) $(INCLUDE) -MMD -MP
 # Code that runs without an operating system; no FPU or vector registers, which belong to the guests.
 FREESTANDING := $(COMMON) -ffreestanding -nostdlib -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-strict-aliasing -m64 -fpeel-loops
@@ -354,7 +355,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check machines plots
+	@scripts/packages.sh build emulator check machines plots hosts
 	+@scripts/check.sh gates host fuzz boot
 
 conform:

@@ -7,6 +7,8 @@ experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
 . "$root/scripts/lib.sh"
 # shellcheck source=scripts/exp-lib.sh
 . "$root/scripts/exp-lib.sh"
+# shellcheck source=scripts/exp-hosts.sh
+. "$root/scripts/exp-hosts.sh"
 
 POLL_SECONDS=0.2
 TELL_SECONDS=30
@@ -15,13 +17,14 @@ GNUPLOT=${GNUPLOT:-gnuplot}
 usage() {
 	cat <<'END'
 usage: ./turtles exp list
-       ./turtles exp NAME [--quick] [--jobs N] [--keep] [--record] [--out DIR]
+       ./turtles exp NAME [--quick] [--jobs N] [--hosts FILE] [--keep] [--record] [--out DIR]
        ./turtles exp diff A B [--within PERCENT | --rise PERCENT]
   list               the experiments there are
   NAME               runs that experiment and prints its tables. What was interrupted is taken up again: finished points
                      are not run again while command and sources are the same
     --quick          fewer or shorter points
     --jobs N         points at a time (as many as there are CPUs)
+    --hosts FILE     points run on the hosts it names, a line each: [JOBS/][USER@]HOST, by ssh, or [JOBS/]: for here
     --keep           finished points are kept though the sources have changed
     --record         the tables become the reference results, experiments/NAME/results (those of --quick: results/quick)
     --out DIR        where points and tables are kept (build/experiments/NAME, or NAME.quick)
@@ -39,17 +42,18 @@ wrong() {
 }
 
 parse() {
-	name=$1 quick='' jobs='' keep='' record='' out=''
+	name=$1 quick='' jobs='' hosts='' keep='' record='' out=''
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--quick) quick=yes ;;
 		--keep) keep=yes ;;
 		--record) record=yes ;;
-		--jobs | --out)
+		--jobs | --hosts | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			case $1 in
 			--jobs) jobs=$2 ;;
+			--hosts) hosts=$2 ;;
 			--out) out=$2 ;;
 			esac
 			shift
@@ -58,8 +62,8 @@ parse() {
 		esac
 		shift
 	done
-	jobs=${jobs:-$(nproc)}
-	{ is_number "$jobs" && [ "$jobs" -ge 1 ]; } || wrong "--jobs takes a number from 1, not \"$jobs\""
+	[ -z "$jobs" ] || { is_number "$jobs" && [ "$jobs" -ge 1 ]; } || wrong "--jobs takes a number from 1, not \"$jobs\""
+	[ -z "$hosts" ] || hosts_usage
 }
 
 # load: the script of $name, which defines $configuration, $tables, points() and table(), and maybe $plots and plot().
@@ -146,17 +150,22 @@ has_ended() {
 	return 1
 }
 
-# end_point PID ID: notes what became of it.
+# end_point PID ID: the process of a point has ended.
 end_point() {
 	point_status=0
 	wait "$1" || point_status=$?
 	read -r started < "$points/$2/started"
-	if [ $point_status -ne 0 ]; then
-		failed="$failed $2"
+	note_end "$2" $point_status $(($(date +%s) - started))
+}
+
+# note_end ID STATUS SECONDS: what became of a point.
+note_end() {
+	if [ "$2" -ne 0 ]; then
+		failed="$failed $1"
 		return
 	fi
-	mv "$points/$2/key.new" "$points/$2/key"
-	printf '%s %s\n' "$2" "$(($(date +%s) - started))" >> "$state/times"
+	mv "$points/$1/key.new" "$points/$1/key"
+	printf '%s %s\n' "$1" "$3" >> "$state/times"
 }
 
 reap() {
@@ -225,6 +234,7 @@ tell() {
 }
 
 run_points() {
+	jobs=${jobs:-$(nproc)}
 	running='' busy=0 failed='' told=0 told_busy=-1
 	exec 3< "$state/queue"
 	while :; do
@@ -322,6 +332,7 @@ record_tables() {
 # shellcheck disable=SC2317 # called by trap
 end_all() {
 	trap '' INT TERM HUP
+	hosts_end
 	for process in ${running-}; do
 		kill -- -"${process%%:*}" 2> "$state/ignored" || :
 		wait "${process%%:*}" || :
@@ -343,7 +354,11 @@ run_experiment() {
 	trap 'exit 143' TERM
 	list_points
 	queue_points
-	run_points
+	if [ -n "$hosts" ]; then
+		run_points_on_hosts
+	else
+		run_points
+	fi
 	tell_failures
 	make_tables
 	make_plots
@@ -363,6 +378,12 @@ diff)
 	exec "$root/scripts/exp-diff.sh" "$@"
 	;;
 --point) run_point "$2" "$3" ;;
+--serve) serve_point "$2" "$3" "$4" "$5" ;;
+--prepare) prepare_here "$2" ;;
+--prepare-host)
+	hosts_sum=$3 spread=$4
+	hosts_prepare_one "$2"
+	;;
 -*) wrong "unknown option \"$1\"" ;;
 *) run_experiment "$@" ;;
 esac
