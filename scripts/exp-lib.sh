@@ -41,6 +41,63 @@ run_exits() {
 	END { print value + 0 }' "$1/exits.tsv"
 }
 
+# bench_ticks POINT: of each operation of l1/bench, what one more of it takes.
+bench_ticks() {
+	tr -d '\r' < "$points/$1/run/console.txt" | sed -n 's/^.*bench: //p' | awk -v OFS='\t' '
+	NF == 5 { print $1, ($5 - $3) / ($4 - $2) }'
+}
+
+# bench_counts POINT: of each operation of l1/bench, what L0 executed in the step that is the median by its instructions, the
+# columns those of steps.tsv from the third on. The VMCALL that tells L1 of the end of what L0 does alone is taken off.
+bench_counts() {
+	{
+		bench_ticks "$1" | sed 's/^/name\t/'
+		sed '1d; s/^/step\t/' "$points/$1/run/steps.tsv"
+	} | awk -F '\t' -v OFS='\t' '
+	$1 == "name" { name[++names] = $2; next }
+	{
+		line[$2, ++steps[$2]] = $0
+		cost[$2, steps[$2]] = $4
+		if ($2 > windows) windows = $2
+	}
+	END {
+		for (w = 1; w <= windows; w++) {
+			for (i = 1; i <= steps[w]; i++) {
+				lower = equal = 0
+				for (j = 1; j <= steps[w]; j++) {
+					lower += cost[w, j] < cost[w, i]
+					equal += cost[w, j] == cost[w, i]
+				}
+				if (lower <= (steps[w] - 1) / 2 && lower + equal > (steps[w] - 1) / 2) break
+			}
+			parts = split(line[w, i], part, "\t")
+			told = name[w]
+			for (i = 4; i <= parts; i++) {
+				if (name[w] == "l2_vmcall") vmcall[i] = part[i]
+				told = told OFS part[i] - (name[w] ~ /^l0_/ ? vmcall[i] : 0)
+			}
+			print told
+		}
+	}'
+}
+
+# modelled WHAT PROFILE [TABLE]: the cost model (scripts/cost-model.awk) with the prices of that processor (experiments/costs),
+# calibrated by the counts of experiments/cost-model, on those or on TABLE: a TSV with the columns operation, l0 and counts in
+# the words of steps.tsv. "modelled price haswell-e5-2630v3 FILE" prints l0:operation, low, value, high of each row of FILE, in
+# cycles. Where a machine's time-stamp counter counts cycles they are measured; there is nothing to model.
+modelled() {
+	[ -e "$experiments/costs/$2.tsv" ] || die "$STATUS_USAGE" "no processor is called \"$2\"; there are: $(processors)"
+	awk -v what="$1" -f "$root/scripts/cost-model.awk" "$experiments/costs/$2.tsv" \
+		"$experiments/cost-model/points.tsv" "$experiments/cost-model/results/counts.tsv" ${3+"$3"}
+}
+
+# processors: those that have prices, in one line.
+processors() {
+	for processor_file in "$experiments"/costs/*.tsv; do
+		basename "$processor_file" .tsv
+	done | paste -s -d ' ' -
+}
+
 # show_table FILE: a TSV in columns, numbers to the right; comments are left out.
 show_table() {
 	awk -F '\t' '

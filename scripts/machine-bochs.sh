@@ -211,7 +211,8 @@ open_trace() {
 	debugger_output=$work/debugger
 	mkfifo "$debugger_output"
 	if [ -n "${TURTLES_STEPS-}" ]; then
-		awk -v steps="$TURTLES_STEPS" -v rest="$work/debugger.txt" -f "$root/scripts/steps.awk" \
+		awk -v steps="$TURTLES_STEPS" -v rest="$work/debugger.txt" -v visits="$out/visits.tsv" \
+			-f "$root/scripts/steps.awk" \
 			< "$debugger_output" > "$out/steps.tsv" &
 	else
 		awk -v rest="$work/debugger.txt" -f "$root/scripts/trace.awk" < "$debugger_output" > "$out/trace.tsv" &

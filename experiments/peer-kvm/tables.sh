@@ -2,54 +2,14 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 # The tables of peer-kvm.
 
-# ticks POINT: of each operation, what one more of it takes.
-ticks() {
-	tr -d '\r' < "$points/$1/run/console.txt" | sed -n 's/^.*bench: //p' | awk -v OFS='\t' '
-	NF == 5 { print $1, ($5 - $3) / ($4 - $2) }'
-}
-
 # net POINT: the same less that of the bare CPU.
 net() {
 	{
-		ticks bare | sed 's/^/bare\t/'
-		ticks "$1" | sed 's/^/here\t/'
+		bench_ticks bare | sed 's/^/bare\t/'
+		bench_ticks "$1" | sed 's/^/here\t/'
 	} | awk -F '\t' -v OFS='\t' '
 	$1 == "bare" { bare[$2] = $3; next }
 	$2 in bare { printf "%s\t%.1f\n", $2, $3 - bare[$2] }'
-}
-
-# counts POINT: of each operation, what L0 executed in the step that is the median by its instructions. The VMCALL that
-# tells L1 of the end of what L0 does alone is taken off.
-counts() {
-	{
-		ticks "$1" | sed 's/^/name\t/'
-		sed '1d; s/^/step\t/' "$points/$1/run/steps.tsv"
-	} | awk -F '\t' -v OFS='\t' '
-	$1 == "name" { name[++names] = $2; next }
-	{
-		line[$2, ++steps[$2]] = $0
-		cost[$2, steps[$2]] = $4
-		if ($2 > windows) windows = $2
-	}
-	END {
-		for (w = 1; w <= windows; w++) {
-			for (i = 1; i <= steps[w]; i++) {
-				lower = equal = 0
-				for (j = 1; j <= steps[w]; j++) {
-					lower += cost[w, j] < cost[w, i]
-					equal += cost[w, j] == cost[w, i]
-				}
-				if (lower <= (steps[w] - 1) / 2 && lower + equal > (steps[w] - 1) / 2) break
-			}
-			split(line[w, i], part, "\t")
-			told = name[w]
-			for (i = 4; i <= 12; i++) {
-				if (name[w] == "l2_vmcall") vmcall[i] = part[i]
-				told = told OFS part[i] - (name[w] ~ /^l0_/ ? vmcall[i] : 0)
-			}
-			print told
-		}
-	}'
 }
 
 # The columns side by side: operation, and a figure of each of the files; "none" where one has none.
@@ -80,7 +40,7 @@ columns() {
 	folder=$state/columns
 	rm -rf "$folder"
 	mkdir "$folder"
-	ticks bare > "$folder/bare"
+	bench_ticks bare > "$folder/bare"
 	for point_name in "$@"; do
 		[ "$point_name" = bare ] || net "$point_name" > "$folder/$point_name"
 	done
@@ -103,7 +63,7 @@ table_settings() {
 table_counts() {
 	printf 'operation\tl0\tinstructions\texits\tentries\tvmread\tvmwrite\tvmptrld\tvmclear\tinvept\tinvvpid\n'
 	for point_name in $(point_names | grep -x -e 'kvm.*' -e turtles_default -e turtles_no_vmcs_shadowing); do
-		counts "$point_name" | awk -F '\t' -v OFS='\t' -v l0="$point_name" '
+		bench_counts "$point_name" | cut -f 1-10 | awk -F '\t' -v OFS='\t' -v l0="$point_name" '
 		{ operation = $1; sub(/^[^\t]*/, ""); print NR, operation, l0 $0 }'
 	done | sort -s -n -k 1,1 | cut -f 2-
 }
@@ -112,8 +72,8 @@ table_counts() {
 table_ratios() {
 	{
 		columns kvm_shadowing turtles_default | sed '1d; s/^/net\t/'
-		counts kvm_shadowing | sed 's/^/kvm\t/'
-		counts turtles_default | sed 's/^/turtles\t/'
+		bench_counts kvm_shadowing | sed 's/^/kvm\t/'
+		bench_counts turtles_default | sed 's/^/turtles\t/'
 	} | awk -F '\t' -v OFS='\t' '
 	function ratio(a, b) { return b > 0 ? sprintf("%.1f", a / b) : "none" }
 	function pair(what) { return kvm[name, what] OFS turtles[name, what] OFS ratio(kvm[name, what], turtles[name, what]) }
@@ -140,7 +100,7 @@ table_marks() {
 	{
 		columns kvm_shadowing kvm_no_shadowing turtles_default turtles_no_vmcs_shadowing | sed '1d; s/^/net\t/'
 		for point_name in $(point_names | grep -e '^kvm' -e '^turtles'); do
-			counts "$point_name" | awk -F '\t' -v OFS='\t' -v l0="$point_name" '{ print "count", $1, l0, $5 + $6 }'
+			bench_counts "$point_name" | awk -F '\t' -v OFS='\t' -v l0="$point_name" '{ print "count", $1, l0, $5 + $6 }'
 		done
 		sed '1d; s/^/mark\t/' "$experiments/$name/marks.tsv"
 	} | awk -F '\t' -v OFS='\t' '

@@ -5,10 +5,11 @@
 
 RISE=5
 
-# Each folder is an experiment that the list knows, with what its README must tell.
+# Each folder is an experiment that the list knows, with what its README must tell; but costs, which has the prices of the
+# cost model.
 complete() {
 	for experiment in "$root"/experiments/*/; do
-		[ -d "$experiment" ] || continue
+		{ [ -d "$experiment" ] && [ "$(basename "$experiment")" != costs ]; } || continue
 		name=$(basename "$experiment")
 		grep -q "^# $name: " "$experiment/README.md" || echo "$name: README.md does not begin with \"# $name: question\""
 		for word in Method Expected Source; do
@@ -22,7 +23,7 @@ complete() {
 
 ok "each experiment is complete" complete
 for experiment in "$root"/experiments/*/; do
-	[ -d "$experiment" ] || continue
+	{ [ -d "$experiment" ] && [ "$(basename "$experiment")" != costs ]; } || continue
 	name=$(basename "$experiment")
 	turtles exp "$name" --quick --jobs 1 --out "$folder/$name"
 	ok "$name runs" status_is 0
