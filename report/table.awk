@@ -60,7 +60,7 @@ function html_cell(row, column, text, class) {
 	if (class == "measured") class = ""
 	if (is_text[column] && text != "-") {
 		if (column == 1)
-			return "<th scope=\"row\"" (text == cell[row - 1, 1] && row > 2 ? " class=\"same\"" : "") ">" breakable(text) "</th>"
+			return "<th scope=\"row\"" (text == cell[row - 1, 1] && row > 2 ? " class=\"same\"" : "") ">" escape(text) "</th>"
 		class = class (class == "" ? "" : " ") "text"
 		text = breakable(text)
 	} else if (is_number(text)) {

@@ -162,18 +162,14 @@ html_plot() {
 	printf '<figure class="plot"><div class="paper">\n'
 	sed -e '/^<?xml/d' -e "s,<title>.*</title>,<title>$1: $2</title>," -e 's/^<svg *$/<svg role="img"/' \
 		-e "s/\( id=['\"]\)/\1$1-$2-/g; s/\(href=['\"]#\)/\1$1-$2-/g; s/url(#/&$1-$2-/g" "$out/plots/$1-$2.svg"
-	printf '</div><figcaption><b>%s</b> <span class="file">drawn of the tables</span></figcaption></figure>\n' "$2"
+	printf '</div><figcaption class="file">%s, drawn of the tables</figcaption></figure>\n' "$2"
 }
 
 # heads FOLDER: what the tables' heads say, key and value, each once.
 heads() {
 	for head_file in "$1"/*.tsv; do
 		sed -n "/^#/!q; s/^# \([a-z_ ]*\): /\1$tab/p" "$head_file"
-	done | awk -F '\t' '
-	$1 == "experiment" || seen[$0]++ { next }
-	!($1 in value) { order[++n] = $1; value[$1] = $2; next }
-	{ value[$1] = value[$1] "; " $2 }
-	END { for (i = 1; i <= n; i++) printf "%s\t%s\n", order[i], value[order[i]] }'
+	done | awk -f "$PAGE/heads.awk"
 }
 
 # form_of FOLDER: which form of the experiment its results are of.

@@ -73,7 +73,7 @@ struct trace_view {
 /* Is the leg within the view? */
 bool view_has(const struct trace_view *view, const struct leg *leg);
 
-/* trace_steps.c: what is done in a leg, in words, and how deep below the exit that caused it. Text as trace_names.c's. */
+/* trace_steps.c: what is done in a leg, in words, and how deep below its cause. Text is good as in trace_names.c. */
 struct step {
 	unsigned depth;
 	const char *text, *more; /* more may be empty */

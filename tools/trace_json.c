@@ -1,5 +1,5 @@
 /*
- * A trace as JSON: each exit of L2 an object, on a line of its own, with the steps from the guest's last instructions to
+ * A trace as JSON: each exit of L2 an object, on a line of its own, with the steps from what the guest ran before it to
  * where it goes on. No text of trace_names.c has a character that JSON would have escaped.
  */
 #include "trace.h"

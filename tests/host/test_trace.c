@@ -324,7 +324,8 @@ static void json_has_the_same_steps(void **state)
 	(void)state;
 	assert_prints(2, trace_print_json,
 		      "{\"unit\":\"instructions\",\"cpus\":1,\"exits\":[\n"
-		      "{\"exit\":2,\"reason\":\"ept_violation\",\"detail\":\"access --- to 0x0\",\"entry_failed\":false,"
+		      "{\"exit\":2,\"reason\":\"ept_violation\",\"detail\":\"access --- to 0x0\","
+		      "\"entry_failed\":false,"
 		      "\"rip\":\"0x1000\",\"vmcs\":\"0x5000\",\"cpu\":0,\"start\":874,\"owner\":\"L0\",\"steps\":["
 		      "{\"who\":\"L2\",\"ticks\":29,\"depth\":0,\"what\":\"runs\"},"
 		      "{\"who\":\"L0\",\"ticks\":70,\"depth\":0,\"what\":\"answers it\","
@@ -351,7 +352,8 @@ static void stacks_are_of_causes(void **state)
 static void nonsense_does_no_harm(void **state)
 {
 	static void (*const print[])(const struct trace_view *view, FILE *out) = {
-		trace_print_tree, trace_print_json, trace_print_chrome, trace_print_folded, trace_print_perf, trace_print_table,
+		trace_print_tree, trace_print_json, trace_print_chrome, trace_print_folded, trace_print_perf,
+		trace_print_table,
 	};
 	static struct maker m;
 	u64 seed = host_seed();
