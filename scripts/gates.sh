@@ -125,7 +125,8 @@ short_functions() {
 
 # With tabs of 8 columns.
 short_lines() {
-	find include lib l0 vmcs_shadow ept_merge l1 boot tools tests \( -name "*.[chS]" -o -name "*.def" \) |
+	find include lib l0 vmcs_shadow ept_merge l1 boot tools tests report \( -name "*.[chS]" -o -name "*.def" -o -name "*.js" \
+		-o -name "*.css" -o -name "*.html" \) |
 		while IFS= read -r file; do
 			expand -t 8 "$file" | awk -v file="$file" -v limit=$LINE_COLUMNS \
 				'length($0) > limit { printf "%s:%d: %d columns\n", file, FNR, length($0) }'

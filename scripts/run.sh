@@ -444,8 +444,8 @@ judge() {
 main() {
 	parse "$@"
 	check
-	# shellcheck source=scripts/report.sh
-	. "$root/scripts/report.sh"
+	# shellcheck source=scripts/run-report.sh
+	. "$root/scripts/run-report.sh"
 	machine_check
 	trap finish EXIT
 	trap 'exit 129' HUP

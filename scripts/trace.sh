@@ -5,7 +5,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 # shellcheck source=scripts/lib.sh
 . "$root/scripts/lib.sh"
 
-FORMATS='tree chrome folded perf table'
+FORMATS='tree json chrome folded perf table'
 
 usage() {
 	cat <<'END'
@@ -14,6 +14,7 @@ usage: ./turtles trace RUN [--exit N] [--cut] [--format FORMAT]
   --exit N            only L2's exit number N and all that it caused
   --cut               a trace that ends too early, as that of a run which was stopped: what of it is whole
   --format tree       each exit of L2, and indented below it each step with its instructions (the default)
+  --format json       each exit of L2 an object on a line of its own, with its steps, for programs
   --format chrome     JSON for Chrome and Perfetto: levels as tracks, causes as flows
   --format folded     a line for each stack of causes with its instructions, as flame graphs are made of
   --format perf       samples as perf script prints them

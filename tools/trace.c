@@ -1,5 +1,5 @@
 /*
- * trace [--cut] [--exit N] [--format tree|chrome|folded|perf|table] FILE: tells what a trace holds.
+ * trace [--cut] [--exit N] [--format tree|json|chrome|folded|perf|table] FILE: tells what a trace holds.
  * trace cut IN OUT: writes the trace within what a port has taken to OUT, and all else of IN to standard output.
  */
 #include "trace.h"
@@ -15,6 +15,7 @@ static const struct {
 	printer *print;
 } formats[] = {
 	{ "tree", trace_print_tree },
+	{ "json", trace_print_json },
 	{ "chrome", trace_print_chrome },
 	{ "folded", trace_print_folded },
 	{ "perf", trace_print_perf },
@@ -26,7 +27,7 @@ static printer *format_called(const char *name)
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++)
 		if (strcmp(name, formats[i].name) == 0)
 			return formats[i].print;
-	fail(STATUS_USAGE, "no format is called \"%s\"; there are: tree chrome folded perf table", name);
+	fail(STATUS_USAGE, "no format is called \"%s\"; there are: tree json chrome folded perf table", name);
 }
 
 static u64 number_of_exit(const char *text)
@@ -129,7 +130,7 @@ int main(int argc, char **argv)
 		else
 			break;
 	if (i + 1 != argc)
-		fail(STATUS_USAGE, "usage: trace [--cut] [--exit N] [--format tree|chrome|folded|perf|table] FILE");
+		fail(STATUS_USAGE, "usage: trace [--cut] [--exit N] [--format tree|json|chrome|folded|perf|table] FILE");
 	print_all(argv[i], only, print, may_be_cut);
 	return 0;
 }

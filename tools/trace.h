@@ -76,8 +76,25 @@ struct trace_view {
 /* Is the leg within the view? */
 bool view_has(const struct trace_view *view, const struct leg *leg);
 
-/* The formats, each to a file: trace_tree.c, trace_chrome.c, trace_stacks.c, trace_table.c. */
+/* trace_steps.c: what is done in a leg, in words, and how deep below its cause. Text is good as in trace_names.c. */
+struct step {
+	unsigned depth;
+	const char *text, *more; /* more may be empty */
+};
+struct step trace_step(const struct trace_view *view, const struct leg *leg);
+/* The place of the leg behind that one which is of the same exit of L2; view->count if it was the last. */
+size_t leg_next(const struct trace_view *view, size_t place);
+
+/* What legs come to: ticks by level, and L1's exits by reason. Begins zeroed. */
+struct sums {
+	u64 ticks[3];
+	u64 exits[EXIT_REASONS];
+};
+void sums_add(struct sums *sums, const struct leg *leg);
+
+/* The formats, each to a file: trace_tree.c, trace_json.c, trace_chrome.c, trace_stacks.c, trace_table.c. */
 void trace_print_tree(const struct trace_view *view, FILE *out);
+void trace_print_json(const struct trace_view *view, FILE *out);
 void trace_print_chrome(const struct trace_view *view, FILE *out);
 void trace_print_folded(const struct trace_view *view, FILE *out);
 void trace_print_perf(const struct trace_view *view, FILE *out);

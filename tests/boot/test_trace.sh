@@ -104,6 +104,16 @@ events_are() {
 	return 1
 }
 
+# The steps of each exit in JSON sum up to its own figures, and those of all exits to the table.
+json_sums() {
+	tell "$1" --format json && jq -e 'all(.exits[]; . as $exit | [["L0", .l0], ["L1", .l1], ["L2", .l2]] | all(. as [$who, $sum] |
+		$sum == ([$exit.steps[] | select(.who == $who) | .ticks] | add // 0)))' "$folder/told" > "$folder/jq" &&
+		jq -r '[.exits[] | select(.owner)] | group_by([.reason, .owner])[] | [.[0].reason, (.[0].owner | ascii_downcase),
+			length, (map(.l0) | add), (map(.l1) | add), (map(.exits_of_l1 | add // 0) | add)] | @tsv' \
+			"$folder/told" | sort > "$folder/sums" &&
+		sed -n "s/^l2$tab//p" "$folder/$1/exits.tsv" | cut -f 1-6 | sort | diff - "$folder/sums"
+}
+
 # Folded, what each level has run is what L0 has summed up.
 folded_sums() {
 	tell "$1" --format folded
@@ -164,6 +174,7 @@ ok "without --trace there is none" [ ! -e "$out/trace.bin" ]
 ok "the trace makes the table of exits, to the instruction" table_is_the_run_s first
 ok "each page of EPT02 is in it" fills_are_the_run_s first
 ok "folded, it sums up to what each level ran" folded_sums first
+ok "as JSON, the steps of each exit sum up to the table" json_sums first
 ok "perf's form has the same stacks" perf_is_folded first
 ok "the run tells what the trace took" grep -q "^trace_ticks${tab}[1-9]" "$folder/first/run.tsv"
 

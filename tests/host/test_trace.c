@@ -366,6 +366,20 @@ static void tree_has_the_round_trip(void **state)
 		      "  in all: L0 70, L1 0 instructions; exits of L1: none\n\n");
 }
 
+static void json_has_the_same_steps(void **state)
+{
+	(void)state;
+	assert_prints(2, trace_print_json,
+		      "{\"unit\":\"instructions\",\"cpus\":1,\"exits\":[\n"
+		      "{\"exit\":2,\"reason\":\"ept_violation\",\"detail\":\"access --- to 0x0\","
+		      "\"entry_failed\":false,"
+		      "\"rip\":\"0x1000\",\"vmcs\":\"0x5000\",\"cpu\":0,\"start\":874,\"owner\":\"L0\",\"steps\":["
+		      "{\"who\":\"L2\",\"ticks\":29,\"depth\":0,\"what\":\"runs\"},"
+		      "{\"who\":\"L0\",\"ticks\":70,\"depth\":0,\"what\":\"answers it\","
+		      "\"notes\":[\"ept02: 0x3000 is in the page at 0x403000 of 4 KiB, rwx\"]}],"
+		      "\"l0\":70,\"l1\":0,\"l2\":29,\"exits_of_l1\":{}}\n]}\n");
+}
+
 static void stacks_are_of_causes(void **state)
 {
 	(void)state;
@@ -385,7 +399,8 @@ static void stacks_are_of_causes(void **state)
 static void nonsense_does_no_harm(void **state)
 {
 	static void (*const print[])(const struct trace_view *view, FILE *out) = {
-		trace_print_tree, trace_print_chrome, trace_print_folded, trace_print_perf, trace_print_table,
+		trace_print_tree, trace_print_json, trace_print_chrome, trace_print_folded, trace_print_perf,
+		trace_print_table,
 	};
 	static struct maker m;
 	u64 seed = host_seed();
@@ -434,6 +449,7 @@ int main(void)
 		cmocka_unit_test(trace_is_found_among_other_bytes),
 		cmocka_unit_test(table_is_that_of_the_accounts),
 		cmocka_unit_test(tree_has_the_round_trip),
+		cmocka_unit_test(json_has_the_same_steps),
 		cmocka_unit_test(stacks_are_of_causes),
 		cmocka_unit_test(nonsense_does_no_harm),
 	};

@@ -1,0 +1,2 @@
+# Lines of text to HTML. After text.awk.
+{ print escape($0) }

@@ -1,0 +1,19 @@
+# What the other programs here share; given to awk before them.
+function escape(text) {
+	gsub(/&/, "\\&amp;", text)
+	gsub(/</, "\\&lt;", text)
+	gsub(/>/, "\\&gt;", text)
+	gsub(/"/, "\\&quot;", text)
+	return text
+}
+
+# breakable TEXT: escaped, and a long name may break behind an underscore.
+function breakable(text) {
+	text = escape(text)
+	gsub(/_/, "_<wbr>", text)
+	return text
+}
+
+function is_number(text) {
+	return text ~ /^[-+]?[0-9]+(\.[0-9]+)?$/
+}
