@@ -224,8 +224,8 @@ u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot);
 struct entry_verdict nested_check_link(struct cpu *cpu, const struct vmcs_slot *slot);
 /* The field that L2's VMREAD or VMWRITE at hand names. */
 u64 nested_field_operand(const struct cpu *cpu);
-/* L2's VMREAD or VMWRITE of a field that the CPU has and L1's does not. */
-void nested_refuse_field(struct cpu *cpu);
+/* L2's VMREAD, or VMWRITE, of a field that the CPU has and L1's does not. */
+void nested_refuse_field(struct cpu *cpu, bool write);
 
 /*
  * nested_bitmaps.c: the merged pages of a slot, made again where L1 has written to its own. True if they stay good
