@@ -1,5 +1,6 @@
 #include "ept02.h"
 #include "ept_compose.h"
+#include "ept_sub_page.h"
 
 #define EPTP_WALK_LENGTH_4 ((u64)(EPT_LEVELS - 1) << EPTP_WALK_LENGTH_SHIFT)
 
@@ -19,6 +20,16 @@ bool ept02_cache_init(struct ept02_cache *cache, struct ept02 *slots, unsigned s
 	return true;
 }
 
+bool ept02_cache_add_sub_pages(struct ept02_cache *cache)
+{
+	for (unsigned i = 0; i < cache->slot_count; i++) {
+		cache->slots[i].sub_pages = cache->pages->allocate(cache->pages->context);
+		if (!cache->slots[i].sub_pages)
+			return false;
+	}
+	return true;
+}
+
 u64 ept02_key(u64 eptp12)
 {
 	return eptp12 & (EPTP_ADDRESS | EPTP_ACCESSED_DIRTY | EPTP_WALK_LENGTH);
@@ -34,6 +45,8 @@ static void clear(struct ept02_cache *cache, struct ept02 *ept02, u64 *count)
 	if (!ept02->filled)
 		return;
 	ept_table_clear(cache->pages, ept02->root);
+	if (ept02->sub_pages)
+		ept_sub_page_clear(cache->pages, ept02->sub_pages);
 	ept02->table = NULL;
 	ept02->filled = false;
 	ept02->invalidate = true;
@@ -57,14 +70,14 @@ static struct ept02 *least_recently_used(struct ept02_cache *cache, bool filled)
 	return oldest;
 }
 
-struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
+struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12, u64 spptp12)
 {
 	u64 key = ept02_key(eptp12);
 	struct ept02 *slot;
 
 	for (unsigned i = 0; i < cache->slot_count; i++) {
 		slot = &cache->slots[i];
-		if (slot->eptp12 == key) {
+		if (slot->eptp12 == key && slot->spptp12 == spptp12) {
 			slot->used = ++cache->clock;
 			return slot;
 		}
@@ -74,6 +87,7 @@ struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12)
 		cache->taken++;
 	clear(cache, slot, &cache->evictions);
 	slot->eptp12 = key;
+	slot->spptp12 = spptp12;
 	slot->used = ++cache->clock;
 	return slot;
 }
@@ -103,7 +117,20 @@ static enum ept_table_change map_leaf(struct ept02_cache *cache, struct ept02 *e
 	return ept_table_map(cache->pages, ept02->root, address, leaf);
 }
 
-static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf)
+/* With the permissions that the page has, if any: without them, the CPU would find none. */
+static enum ept_table_change map_whole(struct ept02_cache *cache, struct ept02 *ept02, u64 address,
+				       const struct ept_leaf *leaf, u64 sub_pages)
+{
+	enum ept_table_change change = map_leaf(cache, ept02, address, leaf);
+
+	if (UNLIKELY(leaf->sub_pages) && change != EPT_TABLE_FULL &&
+	    !ept_sub_page_put(cache->pages, ept02->sub_pages, address, sub_pages))
+		return EPT_TABLE_FULL;
+	return change;
+}
+
+static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf,
+		u64 sub_pages)
 {
 	u64 address = ALIGN_DOWN(address20, EPT_LEVEL_SIZE(leaf->level));
 	enum ept_table_change change;
@@ -112,7 +139,7 @@ static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, c
 	ept02->used = ++cache->clock; /* so that its own tables are the last to go */
 	for (;;) {
 		ept02->filled = true;
-		change = map_leaf(cache, ept02, address, leaf);
+		change = map_whole(cache, ept02, address, leaf, sub_pages);
 		if (change != EPT_TABLE_FULL)
 			break;
 		ASSERT(evicted != ept02);
@@ -127,8 +154,17 @@ static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, c
 
 static enum ept02_fill walk_failure(enum ept_walk_status status)
 {
-	/* Where L1 has no memory its CPU reads all ones, which is misconfigured at every level. */
-	return status == EPT_WALK_VIOLATION ? EPT02_VIOLATION12 : EPT02_MISCONFIGURED12;
+	switch (status) {
+	case EPT_WALK_VIOLATION:
+		return EPT02_VIOLATION12;
+	case EPT_WALK_SUB_PAGE_MISS:
+		return EPT02_SUB_PAGE_MISS;
+	case EPT_WALK_SUB_PAGE_MISCONFIGURATION:
+		return EPT02_SUB_PAGE_MISCONFIGURED;
+	default:
+		/* Where L1 has no memory its CPU reads all ones, which is misconfigured at every level. */
+		return EPT02_MISCONFIGURED12;
+	}
 }
 
 struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u64 eptp12, u64 address20,
@@ -151,10 +187,11 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 	}
 	result.fill = EPT02_FILLED;
 	leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
+	leaf.sub_pages = walk12.sub_page;
 	/* The first write must exit, so that the walk can set the dirty flag. */
 	if (!walk12.dirty)
 		leaf.rights &= ~EPT_WRITE;
-	map(cache, ept02, address20, &leaf);
+	map(cache, ept02, address20, &leaf, walk12.sub_pages);
 	result.leaf = leaf;
 	return result;
 }

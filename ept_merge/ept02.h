@@ -8,6 +8,8 @@
 struct ept02 {
 	u64 eptp12; /* the key, as ept02_key() cuts it; 0 if unused */
 	u64 root;   /* host physical address of the PML4 page */
+	u64 spptp12; /* a key, too: the table of sub-page write permissions that goes with it, or EPT02_NO_SUB_PAGES */
+	u64 sub_pages; /* host physical: the root of L0's own such table; 0: no VMCS of L1's has any */
 	u64 used;   /* the cache's clock at the last use */
 	u64 *table; /* of level 1, the last that a page was mapped in; NULL if none */
 	u64 table_start;
@@ -40,11 +42,15 @@ struct ept02_cache {
 	u64 fills, drops, evictions;
 };
 
+#define EPT02_NO_SUB_PAGES (~0ull)
+
 enum ept02_fill {
 	EPT02_FILLED,          /* L0's own exit: run L2 again */
 	EPT02_VIOLATION12,     /* EPT12 forbids it: L1's exit, with rights12 for the qualification */
 	EPT02_MISCONFIGURED12, /* EPT12 is malformed, or lies where L1 has no memory: L1's exit */
 	EPT02_DENIED01,        /* EPT12 allows it, but EPT01 does not: address10 says where */
+	EPT02_SUB_PAGE_MISS,          /* L1's exit: the permissions of the sub-page are not there, */
+	EPT02_SUB_PAGE_MISCONFIGURED, /* or malformed */
 };
 
 struct ept02_result {
@@ -61,6 +67,8 @@ struct ept02_result {
  */
 bool ept02_cache_init(struct ept02_cache *cache, struct ept02 *slots, unsigned slot_count,
 		      const struct ept_pages *pages, u8 max_level);
+/* Give each ept02 a table for sub-page write permissions, out of the pool; false when that is too small. */
+bool ept02_cache_add_sub_pages(struct ept02_cache *cache);
 
 /*
  * What of an EPTP names a set of translations. SDM "Caching Translation Information" tags them with
@@ -71,10 +79,10 @@ bool ept02_cache_init(struct ept02_cache *cache, struct ept02 *slots, unsigned s
 u64 ept02_key(u64 eptp12);
 
 /*
- * The tables for eptp12: those kept, or new ones (the least recently used go if all slots are taken).
- * The answer holds until the next call.
+ * The tables for eptp12 and, where sub-page write permissions go with it, spptp12, else EPT02_NO_SUB_PAGES: those kept,
+ * or new ones (the least recently used go if all slots are taken). The answer holds until the next call.
  */
-struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12);
+struct ept02 *ept02_get(struct ept02_cache *cache, u64 eptp12, u64 spptp12);
 
 /*
  * The EPTP that vmcs02 needs for these tables: write-back, and with accessed and dirty flags as in

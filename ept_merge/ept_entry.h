@@ -54,12 +54,14 @@ struct ept_leaf {
 	u8 rights;      /* EPT_READ | EPT_WRITE | EPT_EXECUTE */
 	u8 memory_type; /* enum memory_type */
 	bool ignore_pat;
+	bool sub_pages; /* of 4 KiB, with sub-page write permissions */
 };
 
 static inline u64 ept_leaf_encode(const struct ept_leaf *leaf)
 {
 	return leaf->address | leaf->rights | (u64)leaf->memory_type << EPT_MEMORY_TYPE_SHIFT |
-	       (leaf->ignore_pat ? EPT_IGNORE_PAT : 0) | (leaf->level > 1 ? EPT_LARGE : 0);
+	       (leaf->ignore_pat ? EPT_IGNORE_PAT : 0) | (leaf->level > 1 ? EPT_LARGE : 0) |
+	       (leaf->sub_pages ? EPT_SUB_PAGE : 0);
 }
 
 static inline struct ept_leaf ept_leaf_decode(u64 entry, unsigned level)

@@ -1,4 +1,5 @@
 #include "ept_walk.h"
+#include "ept_sub_page.h"
 
 /* Four levels translate 48 bits. */
 #define ADDRESS_WIDTH EPT_LEVEL_SHIFT(EPT_LEVELS + 1)
@@ -9,20 +10,6 @@ struct step {
 	u64 entry;
 	const u64 *at;
 };
-
-static u64 entry_address(u64 table, u64 address, unsigned level)
-{
-	return table + (address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES * sizeof(u64);
-}
-
-static const u64 *entry_at(const struct ept_memory *memory, u64 address)
-{
-	u64 offset = address - memory->window_start;
-
-	if (LIKELY(offset < memory->window_size))
-		return (const u64 *)(const void *)(memory->window + offset);
-	return memory->entry(memory->context, address);
-}
 
 /* steps[level] for each level from the root's to the leaf's. */
 static bool set_accessed_dirty(const struct step *steps, unsigned leaf_level, u8 access,
@@ -85,8 +72,8 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 		struct step *step = &steps[level];
 		enum ept_entry_kind kind;
 
-		step->address = entry_address(table, address, level);
-		step->at = entry_at(memory, step->address);
+		step->address = ept_entry_address(table, address, level);
+		step->at = ept_memory_entry(memory, step->address);
 		if (!step->at)
 			return EPT_WALK_UNREADABLE;
 		step->entry = __atomic_load_n(step->at, __ATOMIC_RELAXED);
@@ -107,6 +94,27 @@ static enum ept_walk_status descend(u64 eptp, u64 address, const struct ept_feat
 	}
 }
 
+/* SDM "Sub-Page Write Permissions": which writes are eligible, and what becomes of them. */
+static enum ept_walk_status look_at_sub_pages(const struct step *leaf, u64 address, u8 access,
+					      const struct ept_features *features, const struct ept_memory *memory,
+					      struct ept_walk_result *result)
+{
+	if (!memory->sub_pages || (access & ~result->rights) != EPT_WRITE || !(result->rights & EPT_READ) ||
+	    result->leaf.level > 1 || !(leaf->entry & EPT_SUB_PAGE))
+		return EPT_WALK_VIOLATION;
+	switch (ept_sub_page_walk(memory->spptp, address, features->maxphyaddr, memory, &result->sub_pages)) {
+	case SUB_PAGE_WRITABLE:
+		result->sub_page = true;
+		return EPT_WALK_OK;
+	case SUB_PAGE_READ_ONLY:
+		return EPT_WALK_VIOLATION;
+	case SUB_PAGE_MISS:
+		return EPT_WALK_SUB_PAGE_MISS;
+	default:
+		return EPT_WALK_SUB_PAGE_MISCONFIGURATION;
+	}
+}
+
 struct ept_walk_result ept_walk(u64 eptp, u64 address, u8 access, const struct ept_features *features,
 				const struct ept_memory *memory)
 {
@@ -122,9 +130,11 @@ struct ept_walk_result ept_walk(u64 eptp, u64 address, u8 access, const struct e
 	result.status = descend(eptp, address, features, memory, steps, &result);
 	if (result.status != EPT_WALK_OK)
 		return result;
-	if (access & ~result.rights) {
-		result.status = EPT_WALK_VIOLATION;
-		return result;
+	if (UNLIKELY(access & ~result.rights)) {
+		result.status = look_at_sub_pages(&steps[result.leaf.level], address, access, features, memory,
+						  &result);
+		if (result.status != EPT_WALK_OK)
+			return result;
 	}
 	level = result.leaf.level;
 	result.leaf.rights = result.rights;

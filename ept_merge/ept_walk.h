@@ -30,13 +30,37 @@ struct ept_memory {
 	const u8 *window; /* NULL, or where window_start lies */
 	u64 window_start, window_size; /* a size of 0: no window */
 	struct ept_walk_path *path; /* of these tables; NULL: none is kept */
+	/*
+	 * The table of sub-page write permissions, where this access is one they may allow: to what a linear address
+	 * is translated to, under the control of that name. SDM "Sub-Page Write Permissions".
+	 */
+	bool sub_pages;
+	u64 spptp;
 };
+
+/* Where the entry for address is in a table of that level. */
+static inline u64 ept_entry_address(u64 table, u64 address, unsigned level)
+{
+	return table + (address >> EPT_LEVEL_SHIFT(level)) % EPT_ENTRIES * sizeof(u64);
+}
+
+/* An entry of the tables, which others may write; NULL if there is no memory. */
+static inline const u64 *ept_memory_entry(const struct ept_memory *memory, u64 address)
+{
+	u64 offset = address - memory->window_start;
+
+	if (LIKELY(offset < memory->window_size))
+		return (const u64 *)(const void *)(memory->window + offset);
+	return memory->entry(memory->context, address);
+}
 
 enum ept_walk_status {
 	EPT_WALK_OK,
 	EPT_WALK_VIOLATION,
 	EPT_WALK_MISCONFIGURATION,
 	EPT_WALK_UNREADABLE, /* a table lies where there is no memory */
+	EPT_WALK_SUB_PAGE_MISS, /* the permissions of the sub-page are not there, */
+	EPT_WALK_SUB_PAGE_MISCONFIGURATION, /* or malformed */
 };
 
 struct ept_walk_result {
@@ -46,6 +70,8 @@ struct ept_walk_result {
 	u64 address;          /* translation of the byte asked for; valid if OK */
 	bool suppress_ve;     /* of the entry that the walk ended at; valid if VIOLATION */
 	bool dirty;           /* a write needs no other walk to be marked in the leaf; valid if OK */
+	bool sub_page;        /* it is a write that the page does not allow, but this sub-page does; valid if OK */
+	u64 sub_pages;        /* the permissions of the page, if so */
 };
 
 /*

@@ -14,6 +14,7 @@
 #define EPT_LARGE BIT(7)
 #define EPT_ACCESSED BIT(8)
 #define EPT_DIRTY BIT(9)
+#define EPT_SUB_PAGE BIT(61) /* of a 4 KiB page */
 #define EPT_SUPPRESS_VE BIT(63)
 #define EPT_ADDRESS BITS(51, 12)
 #define EPT_ENTRIES 512
@@ -41,6 +42,14 @@
 #define EPT_VIOLATION_LINEAR_VALID BIT(7)
 #define EPT_VIOLATION_LINEAR_TRANSLATED BIT(8)
 #define EPT_VIOLATION_NMI_UNBLOCKING BIT(12)
+
+/* SDM "Sub-Page Write Permissions": entries that name a table; vectors of the last level, two bits a sub-page. */
+#define SPP_PRESENT BIT(0)
+#define SPP_TABLE_RESERVED (BITS(63, 52) | BITS(11, 1))
+#define SPP_VECTOR_RESERVED 0xaaaaaaaaaaaaaaaaull
+#define SPP_VECTOR_SHIFT(address) (2 * (((address) & 0xfff) >> 7))
+/* SDM "Exit Qualification for SPP-Related Events": a table is missing, not malformed. */
+#define SPP_EVENT_MISS BIT(11)
 
 /* IA32_VMX_EPT_VPID_CAP */
 #define EPT_CAP_EXECUTE_ONLY BIT(0)

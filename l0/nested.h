@@ -68,7 +68,7 @@ struct vmcs_slot {
 	bool checked_long_mode;
 	bool saves_timer; /* an exit saves the preemption timer, else vmcs12 keeps its value */
 	u64 settled;      /* nested_generation as of the last entry; 0 if the next must look at everything again */
-	u64 settled_eptp12; /* the key that ept02 had then */
+	u64 settled_eptp12; /* the key that ept02 had then; another table of sub-pages is a change of vmcs12 */
 	bool knows_pat02; /* guest_ia32_pat of vmcs02 is pat02 */
 	u64 pat02;
 	struct field_write always[ALWAYS_MAX];
@@ -227,6 +227,8 @@ void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot);
 bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10);
 /* The EPTP for vmcs02 as vmcs12 stands, checked before; what was dropped from its tables is gone from the TLB too. */
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot);
+/* What goes with that EPTP: the table of sub-page write permissions, where vmcs12 uses some. */
+u64 nested_spptp02(const struct vmcs_slot *slot);
 u16 nested_vpid02(struct cpu *cpu, u16 vpid12);
 /* INVVPID by L1, its operands checked. */
 void nested_invvpid(struct cpu *cpu, u64 type, u16 vpid12, u64 address);
@@ -241,8 +243,8 @@ u64 nested_link_pointer02(struct cpu *cpu, struct vmcs_slot *slot);
 struct entry_verdict nested_check_link(struct cpu *cpu, const struct vmcs_slot *slot);
 /* The field that L2's VMREAD or VMWRITE at hand names. */
 u64 nested_field_operand(const struct cpu *cpu);
-/* L2's VMREAD or VMWRITE of a field that the CPU has and L1's does not. */
-void nested_refuse_field(struct cpu *cpu);
+/* L2's VMREAD, or VMWRITE, of a field that the CPU has and L1's does not. */
+void nested_refuse_field(struct cpu *cpu, bool write);
 
 /*
  * nested_bitmaps.c: the bitmaps for vmcs02 as vmcs12 stands, merged again where L1 has written to its own. True if they

@@ -266,7 +266,7 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot,
 {
 	bool everything = !slot->prepared02 || !options.dirty_tracking;
 	struct field_set dirty = everything ? host_caps.fields : slot->vmcs12.dirty;
-	u64 eptp02 = nested_eptp02(cpu, slot), link02 = VMCS_NO_POINTER;
+	u64 eptp02 = nested_eptp02(cpu, slot), spptp02 = nested_spptp02(slot), link02 = VMCS_NO_POINTER;
 	bool vpid = controls12(slot, CONTROLS_proc2) & PROC2_enable_vpid;
 	u16 vpid02 = vpid ? nested_vpid02(cpu, (u16)field12(slot, F_virtual_processor_identifier)) : 0;
 
@@ -274,11 +274,14 @@ static struct field_set fields_to_write(struct cpu *cpu, struct vmcs_slot *slot,
 		link02 = nested_link_pointer02(cpu, slot);
 	if (eptp02 != slot->input.eptp02)
 		field_set_add(&dirty, F_ept_pointer);
+	if (spptp02 != slot->input.spptp02)
+		field_set_add(&dirty, F_sub_page_permission_table_pointer);
 	if (link02 != slot->input.link_pointer02)
 		field_set_add(&dirty, F_vmcs_link_pointer);
 	if (vpid02 != slot->input.vpid02)
 		field_set_add(&dirty, F_virtual_processor_identifier);
 	slot->input.eptp02 = eptp02;
+	slot->input.spptp02 = spptp02;
 	slot->input.vpid02 = vpid02;
 	slot->input.link_pointer02 = link02;
 	field_set_unite(&dirty, &slot->always_dirty);

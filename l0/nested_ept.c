@@ -16,6 +16,7 @@ struct walk12 {
 	bool only_look;
 	bool sets_nothing; /* the walk ends where it would set a flag */
 	bool got_accessed, got_dirty;
+	bool translated; /* what a linear address leads to, not what leads there: sub-page permissions are for that */
 };
 
 static bool set_bits12(void *context, u64 address10, u64 bits)
@@ -36,15 +37,22 @@ static bool set_bits12(void *context, u64 address10, u64 bits)
 	return true;
 }
 
-/* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
-static struct ept_memory memory12_of(struct cpu *cpu, struct walk12 *walk, u64 eptp12)
+static bool has_sub_pages(const struct vmcs_slot *slot)
 {
-	struct l1_piece piece = l1_piece(eptp12 & EPTP_ADDRESS);
+	return controls12(slot, CONTROLS_proc2) & PROC2_sub_page_write_permissions;
+}
+
+/* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
+static struct ept_memory memory12_of(struct cpu *cpu, struct walk12 *walk, const struct vmcs_slot *slot)
+{
+	struct l1_piece piece = l1_piece(field12(slot, F_ept_pointer) & EPTP_ADDRESS);
 
 	return (struct ept_memory){
 		.context = walk, .entry = entry12_at, .set_bits = set_bits12,
 		.window = piece.at, .window_start = piece.start, .window_size = piece.size,
 		.path = options.ept12_path ? &cpu->nested.path12 : NULL,
+		.sub_pages = walk->translated && UNLIKELY(has_sub_pages(slot)),
+		.spptp = field12(slot, F_sub_page_permission_table_pointer),
 	};
 }
 
@@ -53,9 +61,10 @@ static const struct ept01_view view01 = { NULL, ept01_lookup };
 static struct ept02 *ept02_of(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
+	u64 spptp12 = has_sub_pages(slot) ? field12(slot, F_sub_page_permission_table_pointer) : EPT02_NO_SUB_PAGES;
 
-	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12))
-		slot->ept02 = ept02_get(&cpu->nested.ept02, eptp12);
+	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12) || slot->ept02->spptp12 != spptp12)
+		slot->ept02 = ept02_get(&cpu->nested.ept02, eptp12, spptp12);
 	return slot->ept02;
 }
 
@@ -81,6 +90,11 @@ u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot)
 		ept02->invalidate = false;
 	}
 	return eptp02;
+}
+
+u64 nested_spptp02(const struct vmcs_slot *slot)
+{
+	return has_sub_pages(slot) ? slot->ept02->sub_pages : 0;
 }
 
 /* SDM "Exit Qualification for EPT Violations": the access as the CPU saw it, the rights as EPT12 has them. */
@@ -116,7 +130,7 @@ bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = memory12_of(cpu, &walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	struct ept_memory memory12 = memory12_of(cpu, &walk, slot);
 	struct ept_walk_result result;
 
 	*address10 = address20;
@@ -155,7 +169,7 @@ static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 acce
 		 struct ept02_result *result)
 {
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	struct ept_memory memory12 = memory12_of(cpu, walk, eptp12);
+	struct ept_memory memory12 = memory12_of(cpu, walk, slot);
 
 	for (;;) {
 		*result = ept02_fill(&cpu->nested.ept02, ept02_of(cpu, slot), eptp12, address20, access,
@@ -167,10 +181,10 @@ static void fill(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 acce
 }
 
 /* SDM "Page-Modification Logging": a full log exits before any flag is set, accessed ones included. */
-static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access)
+static bool would_set_flags(struct cpu *cpu, struct vmcs_slot *slot, u64 address20, u8 access, bool translated)
 {
-	struct walk12 walk = { .only_look = true };
-	struct ept_memory memory12 = memory12_of(cpu, &walk, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	struct walk12 walk = { .only_look = true, .translated = translated };
+	struct ept_memory memory12 = memory12_of(cpu, &walk, slot);
 	struct ept_walk_result result = ept_walk(vmcs12_get(&slot->vmcs12, F_ept_pointer), address20, access,
 						 &cpu->nested.features12, &memory12);
 
@@ -204,7 +218,7 @@ void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct walk12 walk = { .sets_nothing = true };
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	struct ept_memory memory12 = memory12_of(cpu, &walk, eptp12);
+	struct ept_memory memory12 = memory12_of(cpu, &walk, slot);
 	u8 access = slot->awaited_access;
 	struct ept02_result result;
 
@@ -217,19 +231,36 @@ void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 		note_mapping(result.address10, &result.leaf);
 }
 
+static bool is_translated(u64 qualification)
+{
+	return qualification & EPT_VIOLATION_LINEAR_VALID && qualification & EPT_VIOLATION_LINEAR_TRANSLATED;
+}
+
+static bool is_sub_page_event(enum ept02_fill fill)
+{
+	return fill == EPT02_SUB_PAGE_MISS || fill == EPT02_SUB_PAGE_MISCONFIGURED;
+}
+
+/* SDM "Exit Qualification for SPP-Related Events" */
+static u64 sub_page_event(enum ept02_fill fill, u64 violation)
+{
+	return (fill == EPT02_SUB_PAGE_MISS ? SPP_EVENT_MISS : 0) | (violation & EPT_VIOLATION_NMI_UNBLOCKING);
+}
+
 void nested_ept_violation(struct cpu *cpu, u64 qualification)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
 	u64 address20 = vmread(ENC_guest_physical_address);
 	u8 access = access_of(qualification);
-	struct walk12 walk = { .got_dirty = false };
+	struct walk12 walk = { .translated = is_translated(qualification) };
 	struct ept02_result result;
 
 	if (!has_ept12(slot)) {
 		violation_of_ept01(cpu, address20, qualification);
 		return;
 	}
-	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access)) {
+	if (pml_in_use(slot) && pml_is_full(slot) &&
+	    would_set_flags(cpu, slot, address20, access, walk.translated)) {
 		nested_reflect(cpu, REASON_page_modification_log_full, qualification & EPT_VIOLATION_NMI_UNBLOCKING);
 		return;
 	}
@@ -240,6 +271,8 @@ void nested_ept_violation(struct cpu *cpu, u64 qualification)
 		guarded_write(cpu, result.address10);
 	else if (result.fill == EPT02_VIOLATION12)
 		violation_of_ept12(cpu, slot, &result, address20, qualification);
+	else if (UNLIKELY(is_sub_page_event(result.fill)))
+		nested_reflect(cpu, REASON_spp_related_event, sub_page_event(result.fill, qualification));
 	else
 		nested_reflect(cpu, REASON_ept_misconfiguration, 0);
 }
@@ -250,6 +283,9 @@ static void violation_of_reach(struct cpu *cpu, const struct ept02_result *resul
 	if (result->fill == EPT02_VIOLATION12)
 		nested_reflect_access(cpu, REASON_ept_violation, qualification12(qualification, result->rights12),
 				      address20, linear);
+	else if (is_sub_page_event(result->fill))
+		nested_reflect_access(cpu, REASON_spp_related_event, sub_page_event(result->fill, 0), address20,
+				      linear);
 	else
 		nested_reflect_access(cpu, REASON_ept_misconfiguration, 0, address20, linear);
 }
@@ -257,13 +293,13 @@ static void violation_of_reach(struct cpu *cpu, const struct ept02_result *resul
 bool nested_reach(struct cpu *cpu, u64 address20, u64 linear, u8 access, bool itself, u64 *address10)
 {
 	struct vmcs_slot *slot = cpu->nested.current;
-	struct walk12 walk = { .got_dirty = false };
+	struct walk12 walk = { .translated = itself };
 	struct ept02_result result;
 
 	*address10 = address20;
 	if (!has_ept12(slot))
 		return true;
-	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access)) {
+	if (pml_in_use(slot) && pml_is_full(slot) && would_set_flags(cpu, slot, address20, access, itself)) {
 		nested_reflect(cpu, REASON_page_modification_log_full, 0);
 		return false;
 	}

@@ -75,6 +75,8 @@ bool vmfunc_switch_eptp(struct cpu *cpu)
 	cpu->nested.entering = false;
 	slot->input.eptp02 = nested_eptp02(cpu, slot);
 	vmwrite(ENC_ept_pointer, slot->input.eptp02);
+	if (controls12(slot, CONTROLS_proc2) & PROC2_sub_page_write_permissions)
+		vmwrite(ENC_sub_page_permission_table_pointer, slot->input.spptp02 = nested_spptp02(slot));
 	l1_skip_instruction();
 	return true;
 }

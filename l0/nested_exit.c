@@ -273,7 +273,7 @@ static void handle_for_l1(struct cpu *cpu, u32 reason)
 		break;
 	case REASON_vmread:
 	case REASON_vmwrite:
-		nested_refuse_field(cpu);
+		nested_refuse_field(cpu, reason == REASON_vmwrite);
 		break;
 	default:
 		exit_unexpected(cpu, "neither L1 nor L0 asked for this exit of L2");

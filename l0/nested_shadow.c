@@ -2,6 +2,7 @@
  * VMCS shadowing for L1. The CPU does it: vmcs02 links to a shadow VMCS of L0's, which has what L1's shadow VMCS has as
  * far as L2 gets to see it. SDM "VMCS Shadowing Bitmap Addresses", "VMCS Types: Ordinary and Shadow".
  */
+#include "guest_memory.h"
 #include "l1_exit.h"
 #include "l1_memory.h"
 #include "nested_switch.h"
@@ -63,17 +64,31 @@ u64 nested_field_operand(const struct cpu *cpu)
 	return l1_in_64bit_code() ? value : (u32)value;
 }
 
+/* What VMWRITE is to write, if it comes from memory: false if that is a fault, of L2's, or an exit to L1. */
+static bool source_is_there(struct cpu *cpu)
+{
+	struct vmx_operand operand;
+	unsigned size = l1_in_64bit_code() ? sizeof(u64) : sizeof(u32);
+	u64 linear, value;
+
+	cpu->gpr[GPR_rsp] = vmread(ENC_guest_rsp);
+	operand = operand_decode((u32)vmread(ENC_vm_exit_instruction_information), vmread(ENC_exit_qualification),
+				 cpu->gpr);
+	return operand.is_register || (l1_operand_address(&operand, size, false, &linear) &&
+				       guest_read_linear(cpu, linear, &value, size));
+}
+
 /*
  * SDM "VMREAD" and "VMWRITE": what comes behind the question whether to exit. The error number goes to the current
  * VMCS, which is L2's; the CPU puts those that it finds itself into vmcs02.
  */
-void nested_refuse_field(struct cpu *cpu)
+void nested_refuse_field(struct cpu *cpu, bool write)
 {
 	if (l1_cpl() != 0) {
 		inject_gp();
 	} else if (field12(cpu->nested.current, F_vmcs_link_pointer) == VMCS_NO_POINTER) {
 		nested_complete(cpu, VMX_FAIL_INVALID, 0);
-	} else {
+	} else if (!write || source_is_there(cpu)) {
 		vmwrite(ENC_vm_instruction_error, VMERR_unsupported_vmcs_component);
 		nested_complete(cpu, VMX_FAIL_VALID, VMERR_unsupported_vmcs_component);
 	}

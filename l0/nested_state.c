@@ -14,12 +14,19 @@ u64 nested_generation = 1;
 #define PAGES_PER_SLOT 2
 #define SHADOWING_BITMAPS 2
 
+static bool offers_sub_pages(void)
+{
+	return controls_allowed(&host_caps, CONTROLS_proc2) & PROC2_sub_page_write_permissions;
+}
+
 static u64 ept02_table_pages(u64 ram_bytes)
 {
+	u64 roots = options.ept02_slots * (offers_sub_pages() ? 2 : 1);
+
 	if (options.ept02_tables)
-		return options.ept02_tables + options.ept02_slots;
+		return options.ept02_tables + roots;
 	/* Enough to map all of L1's memory once in 4 KiB pages, and what every EPT02 needs to be there at all. */
-	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots * 2 + 192;
+	return ram_bytes / MIB(2) + ram_bytes / GIB(1) + options.ept02_slots + roots + 192;
 }
 
 /* One beyond the switch: a shadow VMCS never takes the place of the one that links to it. */
@@ -98,6 +105,8 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	page_stack_init(&nested->ept02_stack, &nested->ept02_pages, (unsigned)ept02_table_pages(ram_bytes));
 	ASSERT(ept02_cache_init(&nested->ept02, nested->ept02_slots, options.ept02_slots, &nested->ept02_pages,
 				max_level02()));
+	if (offers_sub_pages())
+		ASSERT(ept02_cache_add_sub_pages(&nested->ept02));
 }
 
 static struct vmcs_slot **bucket_of(struct nested *nested, u64 vmptr12)

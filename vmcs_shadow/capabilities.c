@@ -49,7 +49,7 @@ const struct vmx_policy vmx_policy_default = {
 			PROC2_rdseed_exiting | PROC2_enable_xsaves_xrstors | PROC2_enable_user_wait_and_pause |
 			PROC2_apic_register_virtualization | PROC2_virtual_interrupt_delivery |
 			PROC2_enable_vm_functions | PROC2_vmcs_shadowing | PROC2_enable_pml |
-			PROC2_ept_violation_ve | PROC2_use_tsc_scaling,
+			PROC2_ept_violation_ve | PROC2_sub_page_write_permissions | PROC2_use_tsc_scaling,
 		[CONTROLS_exit] = EXIT_save_debug_controls | EXIT_host_address_space_size |
 			EXIT_acknowledge_interrupt_on_exit | EXIT_save_ia32_pat | EXIT_load_ia32_pat |
 			EXIT_save_ia32_efer | EXIT_load_ia32_efer | EXIT_save_vmx_preemption_timer_value |
@@ -93,6 +93,7 @@ static const struct {
 	{ { CONTROLS_proc2, PROC2_enable_vm_functions }, { CONTROLS_proc2, PROC2_enable_ept } },
 	{ { CONTROLS_proc2, PROC2_enable_pml }, { CONTROLS_proc2, PROC2_enable_ept } },
 	{ { CONTROLS_proc2, PROC2_ept_violation_ve }, { CONTROLS_proc2, PROC2_enable_ept } },
+	{ { CONTROLS_proc2, PROC2_sub_page_write_permissions }, { CONTROLS_proc2, PROC2_enable_ept } },
 	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, { CONTROLS_proc, PROC_use_tsc_offsetting } },
 	{ { CONTROLS_proc2, PROC2_unrestricted_guest }, { CONTROLS_proc2, PROC2_enable_ept } },
 	/* Not by the SDM: what an exit loads for L1, L0 has vmcs01 load at an entry. */
@@ -126,6 +127,8 @@ static const struct {
 	{ { CONTROLS_proc2, PROC2_enable_pml }, FIELD_SET_OF(.pml_address = 1, .pml_index = 1) },
 	{ { CONTROLS_proc2, PROC2_ept_violation_ve },
 	  FIELD_SET_OF(.virtualization_exception_information_address = 1, .eptp_index = 1) },
+	{ { CONTROLS_proc2, PROC2_sub_page_write_permissions },
+	  FIELD_SET_OF(.sub_page_permission_table_pointer = 1) },
 	{ { CONTROLS_proc2, PROC2_use_tsc_scaling }, FIELD_SET_OF(.tsc_multiplier = 1) },
 	{ { CONTROLS_proc2, PROC2_vmcs_shadowing },
 	  FIELD_SET_OF(.vmread_bitmap_address = 1, .vmwrite_bitmap_address = 1) },

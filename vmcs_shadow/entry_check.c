@@ -79,7 +79,7 @@ static bool check_vpid(struct check *c)
 }
 
 /* What works on EPT12; all of it is L0's to emulate. */
-#define PROC2_ON_EPT (PROC2_unrestricted_guest | PROC2_enable_pml)
+#define PROC2_ON_EPT (PROC2_unrestricted_guest | PROC2_enable_pml | PROC2_sub_page_write_permissions)
 
 static bool check_vm_functions(struct check *c)
 {
@@ -107,7 +107,10 @@ static bool check_ept_helpers(struct check *c)
 
 	if (check_uses(c, CONTROLS_proc2, PROC2_enable_pml) && !check_page(c, F_pml_address))
 		return false;
-	return !ve || check_page(c, F_virtualization_exception_information_address);
+	if (ve && !check_page(c, F_virtualization_exception_information_address))
+		return false;
+	return !check_uses(c, CONTROLS_proc2, PROC2_sub_page_write_permissions) ||
+	       check_page(c, F_sub_page_permission_table_pointer);
 }
 
 static bool check_ept(struct check *c)
@@ -116,7 +119,7 @@ static bool check_ept(struct check *c)
 
 	if (!check_uses(c, CONTROLS_proc2, PROC2_enable_ept))
 		return require(c, !check_uses(c, CONTROLS_proc2, PROC2_ON_EPT),
-			       F_secondary_processor_based_controls, "unrestricted_guest and PML need enable_ept");
+			       F_secondary_processor_based_controls, "unrestricted_guest, PML and sub-pages need EPT");
 	return require(c, eptp_valid(check_get(c, F_ept_pointer), capabilities, c->caps12->maxphyaddr),
 		       F_ept_pointer, "EPT pointer");
 }
@@ -287,4 +290,5 @@ const union field_bits entry_check_controls_fields = FIELD_SET_OF(
 	.vm_entry_exception_error_code = 1, .vm_entry_instruction_length = 1, .guest_cr0 = 1,
 	.vm_function_controls = 1, .eptp_list_address = 1, .vmread_bitmap_address = 1,
 	.vmwrite_bitmap_address = 1, .pml_address = 1,
-	.virtualization_exception_information_address = 1, .tsc_multiplier = 1);
+	.virtualization_exception_information_address = 1, .sub_page_permission_table_pointer = 1,
+	.tsc_multiplier = 1);

@@ -182,6 +182,8 @@ static u64 merge_address(const struct merge_input *input, enum vmcs_field field)
 		return input->apic_access02;
 	case F_ept_pointer:
 		return input->eptp02;
+	case F_sub_page_permission_table_pointer:
+		return input->spptp02;
 	default:
 		return merge_guest_state(input, field);
 	}
@@ -236,9 +238,11 @@ static const struct {
 	  FIELD_SET_OF(.secondary_processor_based_controls = 1, .address_of_io_bitmap_a = 1,
 		       .address_of_io_bitmap_b = 1, .address_of_msr_bitmaps = 1, .tsc_offset = 1,
 		       .virtual_apic_address = 1, .apic_access_address = 1, .ept_pointer = 1,
+		       .sub_page_permission_table_pointer = 1,
 		       .virtual_processor_identifier = 1) },
 	{ F_secondary_processor_based_controls,
-	  FIELD_SET_OF(.apic_access_address = 1, .ept_pointer = 1, .virtual_processor_identifier = 1,
+	  FIELD_SET_OF(.apic_access_address = 1, .ept_pointer = 1, .sub_page_permission_table_pointer = 1,
+		       .virtual_processor_identifier = 1,
 		       .tsc_offset = 1) },
 	{ F_tsc_multiplier, FIELD_SET_OF(.tsc_offset = 1) },
 	{ F_virtual_processor_identifier, FIELD_SET_OF(.secondary_processor_based_controls = 1) },

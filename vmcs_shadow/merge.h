@@ -23,6 +23,7 @@ struct merge_input {
 	u64 virtual_apic02, apic_access02;
 	u64 link_pointer02; /* of the VMCS that has what L1's shadow VMCS has; or VMCS_NO_POINTER */
 	u64 eptp02;
+	u64 spptp02;
 	u16 vpid02; /* 0: enter without a VPID */
 	/* L1's own values, which L2 starts with where vmcs12 does not load others. */
 	u64 debugctl01, pat01, efer01, dr7_01;

@@ -115,6 +115,23 @@ static void bits(void)
 		}
 }
 
+/* The table of sub-page write permissions, which L0 walks as well: at each level, and as a whole. */
+static void sub_pages(unsigned level, const struct place *place, bool observed)
+{
+	static u64 tables[EPT_LEVELS + 1][EPT_ENTRIES] __attribute__((aligned(4096)));
+	u64 root = (u64)tables[EPT_LEVELS];
+
+	case_begin("sub_pages.level%u.%s", level, place->name);
+	make();
+	for (unsigned above = EPT_LEVELS; above > 1; above--)
+		tables[above][TOUCHED >> EPT_LEVEL_SHIFT(above) & (EPT_ENTRIES - 1)] =
+			(above == level ? place->address & EPT_ADDRESS : (u64)tables[above - 1]) | SPP_PRESENT;
+	controls_set(PROC2_CTLS, PROC2_sub_page_write_permissions);
+	vmwrite(ENC_sub_page_permission_table_pointer, level > EPT_LEVELS ? place->address & EPT_ADDRESS : root);
+	*entry_at(1) = (u64)page | EPT_READ | EPT_SUB_PAGE | LEAF;
+	run(observed);
+}
+
 void attack_tables(void)
 {
 	for (unsigned level = 1; level <= 3; level++)
@@ -126,6 +143,10 @@ void attack_tables(void)
 	for (unsigned level = 1; on_l0 && level <= 3; level++)
 		for (unsigned p = DEVICE_MEMORY; p < DEVICE_PLACES; p++)
 			leads_to(level, &device_places[p], false);
+	for (unsigned level = 2; has_controls(PROC2_CTLS, PROC2_sub_page_write_permissions) && level <= 5; level++)
+		for (unsigned p = 0; p < PLACES; p++)
+			/* Of a vector of all ones the emulated CPU does not see that it is malformed. */
+			sub_pages(level, &places[p], level > 2);
 	loops();
 	bits();
 }

@@ -41,7 +41,7 @@ room_was_made() {
 	done
 }
 
-plan 13
+plan 17
 attack --bare
 ok "on the bare CPU" status_is 0
 cp "$out/console.txt" "$folder/bare.txt"
@@ -51,6 +51,12 @@ survived "all attacks"
 attack --set self_check=on $(all_slow) $TINY
 survived "all attacks on tiny pools, all switches slow"
 ok "every pool made room by eviction" room_was_made
+
+attack --bare --cpu tigerlake
+ok "on a CPU with more of VMX" status_is 0
+cp "$out/console.txt" "$folder/bare.txt"
+attack --cpu tigerlake --set self_check=on
+survived "on a CPU with more of VMX"
 
 attack --bare --cpus 2 --append cpus=2
 ok "from another CPU, on the bare CPUs" status_is 0

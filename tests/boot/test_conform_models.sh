@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 MODELS="corei5_arrandale_m520 corei7_sandy_bridge_2600k corei7_haswell_4770 corei7_icelake_u tigerlake"
-GROUPS_IN_SHORT="caps cet events exits modes msr_lists"
+GROUPS_IN_SHORT="caps cet events exits modes msr_lists sub_pages"
 
 is_whole() {
 	status_is 0 && grep -q '^# [1-9][0-9]* cases, ' "$folder/stdout"

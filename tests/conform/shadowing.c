@@ -386,12 +386,16 @@ static void faulting_operands(void)
 		{ "absent", 0, PTE_PRESENT, false }, { "read_only", 0, PTE_WRITE, false },
 		{ "crossing", 0, 0, true }, { "whole", 0, 0, false },
 	};
-	static const u32 encodings[] = { ENC_guest_rip, 0x5000 };
+	static const u32 encodings[] = { ENC_guest_rip, 0x5000, ENC_guest_ia32_perf_global_ctrl };
+	static const char *const names[] = { "guest_rip", "unsupported", "perf_global_ctrl" };
 
 	for (unsigned write = 0; write < 2; write++)
 		for (unsigned i = 0; i < ARRAY_SIZE(pages); i++)
 			for (unsigned e = 0; e < ARRAY_SIZE(encodings); e++)
 				for (unsigned linked = 0; linked < 2; linked++) {
+					/* L0 does not offer the third, but a fault comes first. */
+					if (e == 2 && !(write && pages[i].clear & PTE_PRESENT))
+						continue;
 					guest(write ? l2_write_memory : l2_read_memory);
 					fill_shadow(0);
 					vmwrite(ENC_vm_instruction_error, 0);
@@ -402,7 +406,7 @@ static void faulting_operands(void)
 					l2.gpr[RAX] = encodings[e];
 					l2.gpr[RSI] = scratch(0) + (pages[i].crosses ? PAGE_SIZE - 4 : 8);
 					case_begin("memory.%s.%s.%s.%s", pages[i].name, write ? "write" : "read",
-						   e ? "unsupported" : "guest_rip", linked ? "linked" : "no_link");
+						   names[e], linked ? "linked" : "no_link");
 					{
 						struct l2_exit exit = l2_enter();
 

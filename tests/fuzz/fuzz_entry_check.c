@@ -92,7 +92,8 @@ static bool ept_users_ok(const struct state *s)
 	       implies(bit(s->proc2, 17), ept && page_ok(s, F_pml_address)) &&
 	       implies(bit(s->proc2, 13), !(get(s, F_vm_function_controls) & ~msr(s, 0x491))) &&
 	       implies(switching, ept && page_ok(s, F_eptp_list_address)) &&
-	       implies(bit(s->proc2, 18), page_ok(s, F_virtualization_exception_information_address));
+	       implies(bit(s->proc2, 18), page_ok(s, F_virtualization_exception_information_address)) &&
+	       implies(bit(s->proc2, 23), ept && page_ok(s, F_sub_page_permission_table_pointer));
 }
 
 static bool execution_ok(const struct state *s)

@@ -113,6 +113,7 @@ static void check_translation(const struct merge_input *input)
 	AGREE(merge_field(input, F_vm_function_controls) == 0);
 	AGREE(merge_field(input, F_virtual_processor_identifier) == input->vpid02);
 	AGREE(merge_field(input, F_ept_pointer) == input->eptp02);
+	AGREE(merge_field(input, F_sub_page_permission_table_pointer) == input->spptp02);
 	AGREE(merge_field(input, F_virtual_apic_address) == input->virtual_apic02);
 	AGREE(merge_field(input, F_apic_access_address) == input->apic_access02);
 	AGREE(merge_field(input, F_vmcs_link_pointer) == input->link_pointer02);
@@ -279,7 +280,7 @@ static struct merge_input take_input(struct fuzz_input *in, const struct vmx_cap
 		.cr0_guest_host_mask01 = fuzz_take(in, 4), .cr4_guest_host_mask01 = fuzz_take(in, 4),
 		.tsc_offset01 = fuzz_take(in, 8),
 		.virtual_apic02 = page02(in, host), .apic_access02 = page02(in, host),
-		.eptp02 = page02(in, host) | 0x1e, .vpid02 = (u16)fuzz_take(in, 2),
+		.eptp02 = page02(in, host) | 0x1e, .spptp02 = page02(in, host), .vpid02 = (u16)fuzz_take(in, 2),
 		.link_pointer02 = fuzz_bool(in) ? page02(in, host) : ~0ull,
 		.debugctl01 = fuzz_take(in, 2) & 0xffc7, .pat01 = PAT_RESET,
 		.efer01 = fuzz_take(in, 2) & 0xd01, .dr7_01 = fuzz_take(in, 4),

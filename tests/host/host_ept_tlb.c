@@ -194,7 +194,7 @@ void tlb_l0_changes(struct tlb_test *test)
 /* What L0 does before it enters L2. */
 static struct ept02 *l0_enter(struct tlb_test *test, unsigned context)
 {
-	struct ept02 *ept02 = ept02_get(&test->cache, test->world.eptp12[context]);
+	struct ept02 *ept02 = ept02_get(&test->cache, test->world.eptp12[context], EPT02_NO_SUB_PAGES);
 
 	if (ept02->invalidate) {
 		cpu_invept(&test->cpu, ept02_eptp(ept02) & EPTP_ADDRESS);

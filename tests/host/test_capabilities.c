@@ -18,7 +18,7 @@ static const struct {
 } expected[CONTROL_GROUPS] = {
 	[CONTROLS_pin] = { 0x69, 0x80 },
 	[CONTROLS_proc] = { 0xfbf99e8c, 0x00020000 },
-	[CONTROLS_proc2] = { 0x06177fff, 0x79e88000 },
+	[CONTROLS_proc2] = { 0x06977fff, 0x79688000 },
 	[CONTROLS_exit] = { 0x107c8204, 0x8f801000 },
 	[CONTROLS_entry] = { 0x0010c204, 0x006f2c00 },
 };
@@ -275,6 +275,7 @@ static const struct {
 	{ F_virtualization_exception_information_address, { { CONTROLS_proc2, PROC2_ept_violation_ve } } },
 	{ F_eptp_index, { { CONTROLS_proc2, PROC2_ept_violation_ve } } },
 	{ F_tsc_multiplier, { { CONTROLS_proc2, PROC2_use_tsc_scaling } } },
+	{ F_sub_page_permission_table_pointer, { { CONTROLS_proc2, PROC2_sub_page_write_permissions } } },
 	{ F_guest_ia32_pat, { { CONTROLS_entry, ENTRY_load_ia32_pat },
 			      { CONTROLS_exit, EXIT_save_ia32_pat } } },
 	{ F_guest_ia32_efer, { { CONTROLS_entry, ENTRY_load_ia32_efer },
@@ -343,6 +344,9 @@ static void the_highest_index_is_that_of_the_fields_offered(void **state)
 	(void)state;
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x32); /* of the TSC multiplier */
 	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_use_tsc_scaling;
+	caps12 = offer(&host, &policy);
+	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x30); /* the sub-page permission-table pointer */
+	policy.controls[CONTROLS_proc2] &= ~(u32)PROC2_sub_page_write_permissions;
 	caps12 = offer(&host, &policy);
 	assert_int_equal(capability(&caps12, MSR_IA32_VMX_VMCS_ENUM), 0x2e); /* the preemption timer */
 	policy.controls[CONTROLS_pin] = 0;

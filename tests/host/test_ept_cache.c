@@ -80,13 +80,13 @@ static void map12(struct cache_test *test, u64 eptp12, u64 address20, unsigned l
 
 static struct ept02_result fill(struct cache_test *test, u64 eptp12, u64 address20, u8 access)
 {
-	return ept02_fill(&test->cache, ept02_get(&test->cache, eptp12), eptp12, address20, access,
+	return ept02_fill(&test->cache, ept02_get(&test->cache, eptp12, EPT02_NO_SUB_PAGES), eptp12, address20, access,
 			  &test->features, &test->memory12, &test->view01);
 }
 
 static struct fake_translation translate02(struct cache_test *test, u64 eptp12, u64 address20)
 {
-	const struct ept02 *ept02 = ept02_get(&test->cache, eptp12);
+	const struct ept02 *ept02 = ept02_get(&test->cache, eptp12, EPT02_NO_SUB_PAGES);
 
 	return fake_translate(&test->pool02, ept02->root, address20, &test->features);
 }
@@ -117,15 +117,15 @@ static void each_eptp12_keeps_its_tables(void **state)
 {
 	struct cache_test *test = *state;
 	u64 other = new_eptp12(test);
-	struct ept02 *first = ept02_get(&test->cache, test->eptp12);
-	struct ept02 *second = ept02_get(&test->cache, other);
+	struct ept02 *first = ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES);
+	struct ept02 *second = ept02_get(&test->cache, other, EPT02_NO_SUB_PAGES);
 
 	assert_ptr_not_equal(first, second);
-	assert_ptr_equal(ept02_get(&test->cache, test->eptp12), first);
-	assert_ptr_equal(ept02_get(&test->cache, other), second);
+	assert_ptr_equal(ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES), first);
+	assert_ptr_equal(ept02_get(&test->cache, other, EPT02_NO_SUB_PAGES), second);
 	/* The memory type of EPT12's own tables makes no difference, the flags do. */
-	assert_ptr_equal(ept02_get(&test->cache, other & ~EPTP_MEMORY_TYPE), second);
-	assert_ptr_not_equal(ept02_get(&test->cache, other | EPTP_ACCESSED_DIRTY), second);
+	assert_ptr_equal(ept02_get(&test->cache, other & ~EPTP_MEMORY_TYPE, EPT02_NO_SUB_PAGES), second);
+	assert_ptr_not_equal(ept02_get(&test->cache, other | EPTP_ACCESSED_DIRTY, EPT02_NO_SUB_PAGES), second);
 }
 
 static void the_least_recently_used_slot_is_taken(void **state)
@@ -139,12 +139,12 @@ static void the_least_recently_used_slot_is_taken(void **state)
 		map12(test, eptp12[i], ADDRESS20, 1, ADDRESS10 | EPT_RWX | WB);
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
-		slot[i] = ept02_get(&test->cache, eptp12[i]);
+		slot[i] = ept02_get(&test->cache, eptp12[i], EPT02_NO_SUB_PAGES);
 		assert_int_equal(fill(test, eptp12[i], ADDRESS20, EPT_READ).fill, EPT02_FILLED);
 		assert_false(slot[i]->invalidate);
 	}
-	ept02_get(&test->cache, eptp12[0]);
-	assert_ptr_equal(ept02_get(&test->cache, eptp12[SLOTS]), slot[1]);
+	ept02_get(&test->cache, eptp12[0], EPT02_NO_SUB_PAGES);
+	assert_ptr_equal(ept02_get(&test->cache, eptp12[SLOTS], EPT02_NO_SUB_PAGES), slot[1]);
 	assert_true(slot[1]->invalidate);
 	assert_int_equal(test->cache.evictions, 1);
 	assert_int_equal(translate02(test, eptp12[SLOTS], ADDRESS20).status, FAKE_ABSENT);
@@ -155,10 +155,10 @@ static void the_least_recently_used_slot_is_taken(void **state)
 static void the_eptp_of_02_follows_that_of_12(void **state)
 {
 	struct cache_test *test = *state;
-	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12);
+	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES);
 
 	assert_int_equal(ept02_eptp(ept02), ept02->root | 0x1e);
-	ept02 = ept02_get(&test->cache, test->eptp12 | EPTP_ACCESSED_DIRTY);
+	ept02 = ept02_get(&test->cache, test->eptp12 | EPTP_ACCESSED_DIRTY, EPT02_NO_SUB_PAGES);
 	assert_int_equal(ept02_eptp(ept02), ept02->root | 0x5e);
 	assert_true(eptp_valid(ept02_eptp(ept02), EPT_CAP_WB | EPT_CAP_WALK_4 | EPT_CAP_ACCESSED_DIRTY, 40));
 }
@@ -237,9 +237,9 @@ static void drop_goes_by_the_address_of_the_tables(void **state)
 	assert_int_equal(translate02(test, test->eptp12, ADDRESS20).status, FAKE_ABSENT);
 	assert_int_equal(translate02(test, with_flags, ADDRESS20).status, FAKE_ABSENT);
 	assert_int_equal(translate02(test, other, ADDRESS20).status, FAKE_MAPPED);
-	assert_true(ept02_get(&test->cache, test->eptp12)->invalidate);
-	assert_true(ept02_get(&test->cache, with_flags)->invalidate);
-	assert_false(ept02_get(&test->cache, other)->invalidate);
+	assert_true(ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES)->invalidate);
+	assert_true(ept02_get(&test->cache, with_flags, EPT02_NO_SUB_PAGES)->invalidate);
+	assert_false(ept02_get(&test->cache, other, EPT02_NO_SUB_PAGES)->invalidate);
 	assert_int_equal(test->cache.drops, 2);
 	ept02_drop_all(&test->cache);
 	assert_int_equal(translate02(test, other, ADDRESS20).status, FAKE_ABSENT);
@@ -271,7 +271,7 @@ static void the_first_write_to_a_clean_page_exits(void **state)
 static void only_a_released_table_asks_for_invept(void **state)
 {
 	struct cache_test *test = *state;
-	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12);
+	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES);
 
 	map12(test, test->eptp12, ADDRESS20, 1, ADDRESS10 | EPT_READ | WB);
 	fill(test, test->eptp12, ADDRESS20, EPT_READ);
@@ -296,14 +296,14 @@ static void a_full_pool_drops_the_others_first(void **state)
 	assert_int_equal(fill(test, test->eptp12, ADDRESS20, EPT_READ).fill, EPT02_FILLED);
 	assert_int_equal(translate02(test, other, ADDRESS20).status, FAKE_ABSENT);
 	assert_int_equal(translate02(test, test->eptp12, ADDRESS20).status, FAKE_MAPPED);
-	assert_true(ept02_get(&test->cache, other)->invalidate);
-	assert_false(ept02_get(&test->cache, test->eptp12)->invalidate);
+	assert_true(ept02_get(&test->cache, other, EPT02_NO_SUB_PAGES)->invalidate);
+	assert_false(ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES)->invalidate);
 	assert_int_equal(test->cache.evictions, 1);
 
 	assert_int_equal(fill(test, test->eptp12, ADDRESS20 + MIB(2), EPT_READ).fill, EPT02_FILLED);
 	assert_int_equal(translate02(test, test->eptp12, ADDRESS20).status, FAKE_ABSENT);
 	assert_int_equal(translate02(test, test->eptp12, ADDRESS20 + MIB(2)).status, FAKE_MAPPED);
-	assert_true(ept02_get(&test->cache, test->eptp12)->invalidate);
+	assert_true(ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES)->invalidate);
 	assert_int_equal(test->cache.evictions, 2);
 	ept02_drop_all(&test->cache);
 	assert_int_equal(test->pool02.in_use, SLOTS);
@@ -326,13 +326,13 @@ static void a_full_pool_drops_the_least_recently_used_first(void **state)
 	map12(test, mine, GIB(1), 2, EPT_RWX | WB | EPT_LARGE);
 	map12(test, mine, GIB(2), 2, EPT_RWX | WB | EPT_LARGE);
 
-	ept02_get(&test->cache, eptp12[0]);
+	ept02_get(&test->cache, eptp12[0], EPT02_NO_SUB_PAGES);
 	fill(test, mine, GIB(1), EPT_READ); /* wants one page */
 	assert_int_equal(test->cache.evictions, 1);
 	assert_int_equal(translate02(test, eptp12[1], 0).status, FAKE_ABSENT);
 
 	/* Not even when it was used before all others do its own tables go. */
-	ept02 = ept02_get(&test->cache, mine);
+	ept02 = ept02_get(&test->cache, mine, EPT02_NO_SUB_PAGES);
 	assert_int_equal(translate02(test, eptp12[2], 0).status, FAKE_MAPPED);
 	assert_int_equal(translate02(test, eptp12[0], 0).status, FAKE_MAPPED);
 	ept02_fill(&test->cache, ept02, mine, GIB(2), EPT_READ, &test->features, &test->memory12,

@@ -127,8 +127,8 @@ static void leaves_survive_coding(void **state)
 
 static void encoding_is_the_sdms(void **state)
 {
-	const struct ept_leaf small = { 0x123000, 1, EPT_READ, MEMORY_WB, false };
-	const struct ept_leaf large = { 0x200000, 2, EPT_RWX, MEMORY_UC, true };
+	const struct ept_leaf small = { 0x123000, 1, EPT_READ, MEMORY_WB, false, false };
+	const struct ept_leaf large = { 0x200000, 2, EPT_RWX, MEMORY_UC, true, false };
 
 	(void)state;
 	assert_int_equal(ept_leaf_encode(&small), 0x123031);

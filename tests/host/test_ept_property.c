@@ -53,7 +53,7 @@ static void test_end(struct property_test *test, struct seen *seen)
 
 static struct fake_translation translate02(struct property_test *test, unsigned context, u64 address20)
 {
-	const struct ept02 *ept02 = ept02_get(&test->cache, test->world.eptp12[context]);
+	const struct ept02 *ept02 = ept02_get(&test->cache, test->world.eptp12[context], EPT02_NO_SUB_PAGES);
 	struct fake_translation t =
 		fake_translate(&test->pool02, ept02->root, address20, &test->world.features01);
 
@@ -130,8 +130,8 @@ static void touch(struct property_test *test, unsigned context, struct seen *see
 	} else {
 		if (t02.status == FAKE_MAPPED && access == EPT_WRITE && verdict == EPT02_FILLED)
 			seen->write_after_read++;
-		result = ept02_fill(&test->cache, ept02_get(&test->cache, eptp12), eptp12, address20, access,
-				    &world->features12, &world->memory12, &world->view01);
+		result = ept02_fill(&test->cache, ept02_get(&test->cache, eptp12, EPT02_NO_SUB_PAGES), eptp12,
+				    address20, access, &world->features12, &world->memory12, &world->view01);
 		seen->fill[result.fill]++;
 		if (result.fill == EPT02_FILLED)
 			check_filled(test, context, address20, access, &result, seen);

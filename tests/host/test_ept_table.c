@@ -33,7 +33,7 @@ static int teardown(void **state)
 
 static enum ept_table_change map(struct table_test *test, u64 address, u64 to, unsigned level, u8 rights)
 {
-	const struct ept_leaf leaf = { to, level, rights, MEMORY_WB, false };
+	const struct ept_leaf leaf = { to, level, rights, MEMORY_WB, false, false };
 
 	return ept_table_map(&test->pool.pages, test->root, address, &leaf);
 }

@@ -29,7 +29,7 @@ static int setup(void **state)
 		},
 		.tsc_offset01 = 1000,
 		.bitmap02 = { 0x1000, 0x2000, 0x3000, 0x8000, 0x9000 },
-		.virtual_apic02 = 0x4000, .apic_access02 = 0x5000, .eptp02 = 0x601e, .vpid02 = 7,
+		.virtual_apic02 = 0x4000, .apic_access02 = 0x5000, .eptp02 = 0x601e, .spptp02 = 0xa000, .vpid02 = 7,
 		.link_pointer02 = VMCS_NO_POINTER,
 		.debugctl01 = 0x41, .pat01 = 0x42, .efer01 = EFER_SCE | EFER_NXE, .dr7_01 = 0x44,
 	};

@@ -38,7 +38,7 @@ static const struct expectation expected[EXIT_REASONS] = {
 	[51] = PROC(12), [52] = PIN(6), [53] = L1, [54] = PROC2(6),
 	[55] = L1, [56] = PROC2(8), [57] = PROC2(11), [58] = PROC(9),
 	[59] = PROC2(13), [60] = PROC2(15), [61] = PROC2(16), [62] = PROC2(17),
-	[63] = OWN_TEST, [64] = OWN_TEST, [65] = PROC2(27), [66] = PROC2(23),
+	[63] = OWN_TEST, [64] = OWN_TEST, [65] = PROC2(27), [66] = L0,
 	[67] = PROC(12), [68] = PROC(12), [69] = UNEXPECTED, [70] = PROC2(28),
 	[72] = UNEXPECTED, [73] = UNEXPECTED, [74] = UNEXPECTED, [75] = UNEXPECTED,
 	[76] = L1, [77] = L1, [78] = UNEXPECTED, [79] = UNEXPECTED,

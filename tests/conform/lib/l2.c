@@ -302,6 +302,7 @@ static bool by_instruction(u32 reason)
 	case REASON_tpr_below_threshold:
 	case REASON_ept_violation:
 	case REASON_ept_misconfiguration:
+	case REASON_spp_related_event:
 	case REASON_preemption_timer_expired:
 	case REASON_exception_or_nmi:
 	case REASON_task_switch:
@@ -375,9 +376,11 @@ static void observe_place(const struct l2_exit *exit)
 
 static void observe_addresses(const struct l2_exit *exit)
 {
-	if (exit->reason == REASON_ept_violation || exit->reason == REASON_ept_misconfiguration)
+	if (exit->reason == REASON_ept_violation || exit->reason == REASON_ept_misconfiguration ||
+	    exit->reason == REASON_spp_related_event)
 		observe("physical=%lx", vmread(ENC_guest_physical_address));
-	if (exit->reason == REASON_ept_violation && exit->qualification & EPT_VIOLATION_LINEAR_VALID)
+	if ((exit->reason == REASON_ept_violation && exit->qualification & EPT_VIOLATION_LINEAR_VALID) ||
+	    exit->reason == REASON_spp_related_event)
 		observe("linear=%lx", vmread(ENC_guest_linear_address));
 	if (exit->reason == REASON_io_instruction && exit->qualification & IO_ACCESS_STRING)
 		observe("linear=%lx", vmread(ENC_guest_linear_address));
