@@ -300,9 +300,22 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->prepared02 = true;
 }
 
+/* What L2 inherits takes the place of what an exit has saved there, which vmcs12 keeps: this entry may fail. */
+static void save_from_inherited(struct vmcs_slot *slot, const struct field_set *fields)
+{
+	struct field_set saved;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		saved.word[i] = slot->vmcs12.stale.word[i] & fields->word[i];
+		slot->vmcs12.stale.word[i] &= ~fields->word[i];
+	}
+	read_fields02(&slot->vmcs12, saved);
+}
+
 /* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
 static void write_all(struct vmcs_slot *slot, struct field_set fields)
 {
+	save_from_inherited(slot, &fields);
 	write_fields(slot, fields);
 	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
 		slot->knows_pat02 = false;
