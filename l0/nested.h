@@ -69,6 +69,7 @@ struct vmcs_slot {
 	bool saves_timer; /* an exit saves the preemption timer, else vmcs12 keeps its value */
 	u64 settled;      /* nested_generation as of the last entry; 0 if the next must look at everything again */
 	u64 settled_eptp12; /* the key that ept02 had then; another table of sub-pages is a change of vmcs12 */
+	u64 settled_proc12; /* the primary processor-based controls that it was made by */
 	bool knows_pat02; /* guest_ia32_pat of vmcs02 is pat02 */
 	u64 pat02;
 	struct field_write always[ALWAYS_MAX];
@@ -205,8 +206,9 @@ void nested_reflect_event(struct cpu *cpu, u64 information);
 void nested_reflect_signal(struct cpu *cpu, u32 reason, u64 qualification);
 /* Tables of the current EPT02 may have gone back to their pool: see to it before L2 runs on. */
 void nested_renew_eptp02(struct cpu *cpu);
-/* Fetch what is still only in vmcs02: all, or one such field. */
+/* Fetch what is still only in vmcs02: all, those of a set, or one such field. */
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot);
+void nested_fetch_fields(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *fields);
 void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field field);
 
 /* nested_ept.c */

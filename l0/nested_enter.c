@@ -34,7 +34,7 @@ static const union field_bits merged_fields = { .has = {
 
 /*
  * Fields that an entry cannot take unseen: checked, merged, or something merged depends on them. Where none of those in
- * the second set has changed, only the event to inject and host state are to be checked.
+ * the second set has changed, or only a window has, the event to inject and host state are all there is to check.
  */
 static struct field_set unsettling, merging;
 
@@ -53,6 +53,7 @@ void nested_enter_init(void)
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
 		merging.word[i] |= entry_check_controls_fields.set.word[i] & ~entry_check_event_fields.set.word[i];
 	unsettling = merging;
+	field_set_remove(&merging, F_primary_processor_based_controls); /* for windows_suit() */
 	field_set_unite(&unsettling, &entry_check_event_fields.set);
 	field_set_unite(&unsettling, &entry_check_host_fields.set);
 }
@@ -177,7 +178,7 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 	}
 	if (field_set_intersects(dirty, &entry_check_guest_fields.set)) {
 		if (field_set_intersects(&slot->vmcs12.stale, &entry_check_guest_fields.set))
-			nested_fetch_stale(cpu, slot);
+			nested_fetch_fields(cpu, slot, &entry_check_guest_fields.set);
 		verdict = entry_check_guest(&slot->vmcs12, &cpu->nested.caps12);
 	}
 	if (verdict.result == ENTRY_ok && UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
@@ -302,9 +303,22 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->prepared02 = true;
 }
 
+/* What L2 inherits takes the place of what an exit has saved there, which vmcs12 keeps: this entry may fail. */
+static void save_from_inherited(struct vmcs_slot *slot, const struct field_set *fields)
+{
+	struct field_set saved;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		saved.word[i] = slot->vmcs12.stale.word[i] & fields->word[i];
+		slot->vmcs12.stale.word[i] &= ~fields->word[i];
+	}
+	read_fields02(&slot->vmcs12, saved);
+}
+
 /* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
 static void write_all(struct vmcs_slot *slot, struct field_set fields)
 {
+	save_from_inherited(slot, &fields);
 	write_fields(slot, fields);
 	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
 		slot->knows_pat02 = false;
@@ -357,6 +371,7 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 		update_input(cpu, slot, &fields);
 	slot->settled = stays && generation == nested_generation && can_settle(slot) ? generation : 0;
 	slot->settled_eptp12 = slot->ept02 ? slot->ept02->eptp12 : 0;
+	slot->settled_proc12 = field12(slot, F_primary_processor_based_controls);
 	load_vmcs02(slot);
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
@@ -378,13 +393,24 @@ static bool is_settled(const struct vmcs_slot *slot, bool long_mode)
 	       (!ept02 || (!ept02->invalidate && ept02->eptp12 == slot->settled_eptp12));
 }
 
-/* The checks that passed at the last entry and that fields outside merging may fail now. */
-static NOINLINE bool checks_pass_still(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+/* A window opens or closes: it changes nothing that is merged but these controls themselves. */
+static bool windows_suit(const struct cpu *cpu, const struct vmcs_slot *slot)
+{
+	u64 changed = field12(slot, F_primary_processor_based_controls) ^ slot->settled_proc12;
+
+	return !(changed & ~(u64)PROC_WINDOWS) &&
+	       entry_check_windows(&slot->vmcs12, &cpu->nested.caps12).result == ENTRY_ok;
+}
+
+/* The checks that passed at the last entry and that these fields may fail now; false where others are to be made. */
+static bool checks_pass_still(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
 {
 	const struct field_set *dirty = &slot->vmcs12.dirty;
 	struct entry_context context = { .l1_long_mode = long_mode };
 
 	if (field_set_intersects(dirty, &merging))
+		return false;
+	if (field_set_has(dirty, F_primary_processor_based_controls) && !windows_suit(cpu, slot))
 		return false;
 	if (field_set_intersects(dirty, &entry_check_host_fields.set) &&
 	    entry_check_host(&slot->vmcs12, &cpu->nested.caps12, &context).result != ENTRY_ok)
@@ -392,11 +418,23 @@ static NOINLINE bool checks_pass_still(const struct cpu *cpu, const struct vmcs_
 	return entry_check_event(&slot->vmcs12, &cpu->nested.caps12).result == ENTRY_ok;
 }
 
+static NOINLINE bool settles_still(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
+{
+	if (!checks_pass_still(cpu, slot, long_mode))
+		return false;
+	if (field_set_has(&slot->vmcs12.dirty, F_primary_processor_based_controls)) {
+		load_vmcs02(slot);
+		vmwrite(ENC_primary_processor_based_controls,
+			merge_field(&slot->input, F_primary_processor_based_controls));
+	}
+	return true;
+}
+
 /* Can the entry copy the fields that have changed, and do nothing else? */
 static bool may_copy(const struct cpu *cpu, const struct vmcs_slot *slot, bool long_mode)
 {
 	return is_settled(slot, long_mode) && (LIKELY(!field_set_intersects(&slot->vmcs12.dirty, &unsettling)) ||
-					       checks_pass_still(cpu, slot, long_mode));
+					       settles_still(cpu, slot, long_mode));
 }
 
 /*

@@ -92,11 +92,23 @@ void nested_fetch_field(struct cpu *cpu, struct vmcs_slot *slot, enum vmcs_field
 	load_vmcs01(cpu);
 }
 
+void nested_fetch_fields(struct cpu *cpu, struct vmcs_slot *slot, const struct field_set *fields)
+{
+	struct field_set fetched;
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++) {
+		fetched.word[i] = slot->vmcs12.stale.word[i] & fields->word[i];
+		slot->vmcs12.stale.word[i] &= ~fields->word[i];
+	}
+	load_vmcs02(slot);
+	read_fields02(&slot->vmcs12, fetched);
+	load_vmcs01(cpu);
+}
+
 void nested_fetch_stale(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	load_vmcs02(slot);
-	read_fields02(&slot->vmcs12, slot->vmcs12.stale);
-	field_set_clear(&slot->vmcs12.stale);
-	load_vmcs01(cpu);
+	const struct field_set all = slot->vmcs12.stale;
+
+	nested_fetch_fields(cpu, slot, &all);
 }
 

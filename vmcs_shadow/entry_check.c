@@ -267,6 +267,14 @@ struct entry_verdict entry_check_event(const struct vmcs12 *vmcs12, const struct
 	return verdict(&c, passed, ENTRY_vmfail, VMERR_entry_invalid_control_fields);
 }
 
+struct entry_verdict entry_check_windows(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
+{
+	struct check c = { .vmcs12 = vmcs12, .caps12 = caps12 };
+	bool passed = check_reserved(&c, CONTROLS_proc) && check_nmi(&c);
+
+	return verdict(&c, passed, ENTRY_vmfail, VMERR_entry_invalid_control_fields);
+}
+
 struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12)
 {
 	struct check c = { .vmcs12 = vmcs12, .caps12 = caps12 };

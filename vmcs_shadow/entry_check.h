@@ -35,6 +35,13 @@ struct entry_verdict entry_check_controls(const struct vmcs12 *vmcs12, const str
 struct entry_verdict entry_check_event(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
 
 /*
+ * Of these the rules on interrupt_window_exiting and nmi_window_exiting: all that there is to check again where of the
+ * controls only these two have changed.
+ */
+#define PROC_WINDOWS (PROC_interrupt_window_exiting | PROC_nmi_window_exiting)
+struct entry_verdict entry_check_windows(const struct vmcs12 *vmcs12, const struct vmx_capabilities *caps12);
+
+/*
  * SDM "Checks on Host Control Registers, MSRs, and SSP", "Checks on Host Segment and Descriptor-Table
  * Registers", "Checks Related to Address-Space Size".
  */

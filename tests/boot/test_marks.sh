@@ -107,6 +107,7 @@ rdmsr msr rdmsr l1
 wrmsr msr wrmsr l1
 exception exception exception_or_nmi l1
 external_interrupt halt external_interrupt l1
+interrupt_window window interrupt_window l1
 ept_violation_by_l0 memory-eager ept_violation l0
 END
 	printf 'l2_ept_violation\t%s\n' "$(page_figure memory)"
@@ -147,7 +148,7 @@ all_recorded() {
 measure benches hot_benches
 measure field_benches field_benches
 measure cold_benches cold_benches
-for name in cpuid vmcall io msr exception halt memory; do
+for name in cpuid vmcall io msr exception halt window memory; do
 	measure $name payload
 done
 measure cpuid-unshadowed unshadowed_payload

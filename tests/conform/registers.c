@@ -337,10 +337,36 @@ static void inherited_pat(void)
 	case_end();
 }
 
+/* What an exit has saved stays, though L2 was to begin with another PAT: that entry fails. */
+static void saved_pat(void)
+{
+	const u64 pat = rdmsr(MSR_IA32_PAT);
+	struct l2_exit exit;
+
+	case_begin("pat.saved_before_failure");
+	vmcs_make(l2_read_pat);
+	controls_clear(ENTRY_CTLS, ENTRY_load_ia32_pat);
+	controls_clear(EXIT_CTLS, EXIT_load_ia32_pat);
+	controls_set(EXIT_CTLS, EXIT_save_ia32_pat);
+	controls_set(PROC_CTLS, PROC_use_msr_bitmaps);
+	vmwrite(ENC_address_of_msr_bitmaps, (u64)no_msr_exits);
+	for (unsigned i = 0; i < 3; i++)
+		enter_reading_pat(RFLAGS_ONE);
+	wrmsr(MSR_IA32_PAT, OTHER_PAT);
+	exit = enter_reading_pat(0);
+	wrmsr(MSR_IA32_PAT, pat);
+	expect_entry_failure(&exit, REASON_entry_failure_guest_state, 0);
+	observe("saved=%lx", vmread(ENC_guest_ia32_pat));
+	if (vmread(ENC_guest_ia32_pat) != pat)
+		wrong("an entry that fails must not change guest state");
+	case_end();
+}
+
 void group(void)
 {
 	vmx_start();
 	inherited_pat();
+	saved_pat();
 	masks();
 	clts_clears();
 	other_registers();

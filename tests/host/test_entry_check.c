@@ -897,6 +897,30 @@ static void an_event_is_checked_by_its_own_fields_and_cr0(void **state)
 		assert_false(entry_check_event_fields.set.word[i] & ~entry_check_controls_fields.set.word[i]);
 }
 
+static void a_window_is_checked_by_its_own_control_and_virtual_nmis(void **state)
+{
+	struct entry_case nmi_window = { .changes = { { F_pin_based_controls, PIN_virtual_nmis, 0 } } };
+	struct entry_case other = { .changes = { { F_primary_processor_based_controls, 0, ~0ull } } };
+	struct entry_case elsewhere = { .changes = { { F_primary_vm_exit_controls, 0, ~0ull } } };
+	const struct entry_case *wrong[] = { &nmi_window, &other };
+	struct vmx_capabilities caps12 = fake_caps12();
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
+		struct vmcs12 vmcs12 = changed(wrong[i]);
+		struct entry_verdict window = entry_check_windows(&vmcs12, &caps12);
+		struct entry_verdict all = entry_check_controls(&vmcs12, &caps12);
+
+		assert_int_equal(window.result, ENTRY_vmfail);
+		assert_int_equal(window.number, all.number);
+		assert_int_equal(window.field, all.field);
+	}
+	struct vmcs12 vmcs12 = changed(&elsewhere);
+	struct entry_verdict verdict = entry_check_windows(&vmcs12, &caps12);
+
+	assert_ok(&verdict);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -908,6 +932,7 @@ int main(void)
 		cmocka_unit_test(the_timer_is_saved_only_where_it_runs),
 		cmocka_unit_test(every_event_is_judged),
 		cmocka_unit_test(an_event_is_checked_by_its_own_fields_and_cr0),
+		cmocka_unit_test(a_window_is_checked_by_its_own_control_and_virtual_nmis),
 		cmocka_unit_test(events_depend_on_the_capabilities),
 		cmocka_unit_test(real_mode_has_no_error_codes),
 		cmocka_unit_test(reserved_bits_of_an_event_are_zero),
