@@ -103,9 +103,21 @@ libvirt_cpu() {
 	esac
 }
 
+# libvirt_pins: the XML that binds each CPU to one of the host.
+libvirt_pins() {
+	[ -n "${pin-}" ] || return 0
+	echo '  <cputune>'
+	for libvirt_number in $(seq 0 $((cpus - 1))); do
+		echo "    <vcpupin vcpu='$libvirt_number' cpuset='$(pin_cpu_of "$libvirt_number")'/>"
+	done
+	echo '  </cputune>'
+}
+
 libvirt_xml() {
+	libvirt_pins > "$work/pins.xml"
 	sed -e "s|@TYPE@|$([ "$accel" = kvm ] && echo kvm || echo qemu)|" -e "s|@NAME@|$domain|" -e "s|@MEMORY@|$memory|" \
 		-e "s|@CPUS@|$cpus|" -e "s|@CPU@|$(libvirt_cpu)|" -e "/@DISKS@/r $work/disks.xml" -e '/@DISKS@/d' \
+		-e "/@PINS@/r $work/pins.xml" -e '/@PINS@/d' \
 		"$root/scripts/libvirt-domain.xml"
 }
 

@@ -90,7 +90,7 @@ kind() {
 valid_domain() {
 	(
 		# shellcheck disable=SC2034 # for what is sourced
-		cpus=2 memory=64 domain=turtles-1 work=$folder connect=qemu:///session accel=$1 cpu=$2
+		cpus=2 memory=64 domain=turtles-1 work=$folder connect=qemu:///session accel=$1 cpu=$2 pin="${3-}"
 		# shellcheck source=scripts/machine-libvirt.sh
 		. "$root/scripts/machine-libvirt.sh"
 		libvirt_disk disk /nonesuch.img hda 1 > "$folder/disks.xml"
@@ -163,7 +163,7 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -e "$out" ]
 }
 
-plan 41
+plan 43
 kind qemu --machine qemu
 run --machine qemu --accel tcg --bare --cpus 2 --l1 "$images/hello.elf"
 ok "qemu: two CPUs" status_is 0
@@ -180,6 +180,8 @@ ok "libvirt: no domain and no image is left" domains_gone
 ok "libvirt: the domain is valid, KVM" valid_domain kvm host
 ok "libvirt: the domain is valid, KVM and a model of CPU" valid_domain kvm Haswell
 ok "libvirt: the domain is valid, no KVM" valid_domain tcg max
+ok "libvirt: the domain is valid, pinned" valid_domain kvm host "1 0"
+ok "libvirt: each CPU has its own" grep -q "vcpu=.1. cpuset=.0." "$folder/domain.xml"
 run --machine libvirt --connect qemu+unix:///session?socket=/nonesuch
 ok "libvirt: no daemon" one_error "libvirt does not answer at .*/nonesuch"
 
