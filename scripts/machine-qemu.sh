@@ -26,6 +26,12 @@ machine_version() {
 		"$([ "$accel" = kvm ] && kvm_host_version || echo "no acceleration")"
 }
 
+# The device at L0's port for its trace, if there is to be one.
+qemu_trace() {
+	[ -z "$trace" ] ||
+		printf '%s\n' "-chardev file,id=trace,path=$work/port -device isa-debugcon,iobase=0xe9,chardev=trace"
+}
+
 machine_image() {
 	boot=disk
 	disk_image "$@"
@@ -80,10 +86,10 @@ machine_run() {
 	tee "$out/console.txt" < "$work/console" &
 	reader=$!
 	exec 3> "$work/console" 5<> "$work/monitor"
-	# shellcheck disable=SC2086 # $qemu_drives is several words
+	# shellcheck disable=SC2046,SC2086 # each is several words
 	"$QEMU" -nodefaults -no-user-config -no-reboot -S -display none -machine pc,accel="$accel" -cpu "$(qemu_cpu)" \
 		-smp "$cpus" -m "$memory" -serial file:"$work/console" -serial file:"$out/l0.txt" -monitor stdio \
-		-device isa-debug-exit,iobase=0xf4,iosize=1 $qemu_drives \
+		-device isa-debug-exit,iobase=0xf4,iosize=1 $(qemu_trace) $qemu_drives \
 		<&5 > "$work/monitor.txt" 2> "$out/machine.log" 3>&- &
 	emulator=$!
 	[ -z "$pin" ] || qemu_pin
@@ -99,6 +105,7 @@ machine_run() {
 	wait $emulator 2> "$work/wait.txt" || machine_status=$?
 	emulator=
 	[ -z "$perf" ] || kvm_perf_stop
+	[ -z "$trace" ] || qemu_keep_trace
 	exec 3>&- 5>&-
 	wait $reader || :
 	reader=

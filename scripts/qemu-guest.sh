@@ -27,6 +27,11 @@ machine_usage() {
 	pin_usage
 }
 
+# What L0's port has taken of a trace, from $work/port.
+qemu_keep_trace() {
+	[ ! -e "$work/port" ] || "$BUILD/trace" cut "$work/port" "$out/trace.bin" > "$work/port.rest"
+}
+
 # For each CPU: its number, rip, and that QEMU does not tell which level runs. After a timeout.
 machine_stand() {
 	tr -d '\r' < "$work/monitor.txt" | awk -v OFS='\t' '

@@ -33,7 +33,7 @@ usage: ./turtles run [OPTION]...
   --what WORD         what the payload is to do, where it has a choice (docs/experiments.md)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
-  --l2-append STRING  words for the command line of the bench as L2 of linux
+  --l2-append STRING  words for the command line of the bench or the minivisor below linux
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
   --trace             record every transition into trace.bin, for ./turtles trace
@@ -201,7 +201,7 @@ check_device() {
 check_trace() {
 	[ -n "$trace" ] || return 0
 	[ -z "$bare" ] || wrong "--trace is of what L0 sees, and with --bare there is no L0"
-	[ "$machine" = bochs ] || wrong "--trace is for --machine bochs, whose port 0xe9 takes it"
+	[ "$machine" != metal ] || wrong "--trace goes out by port 0xe9, which takes it on emulated machines only, not on metal"
 	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
 }
 
