@@ -64,6 +64,28 @@ result_files() {
 	printf '%s\n' "$found"
 }
 
+# head_of KEY LIST: the values of that line of the heads of the files on the list, one after the other.
+head_of() {
+	tr '\n' '\0' < "$2" | xargs -0 sed -n "s/^# $1: //p" | sort -u | paste -s -d ';' - | sed 's/;/; /g'
+}
+
+# sets $unit_a, $unit_b: what their figures are. Results from before there was such a line are of the emulator.
+units() {
+	unit_a=$(head_of unit "$folder/first") unit_b=$(head_of unit "$folder/second")
+	unit_a=${unit_a:-instructions} unit_b=${unit_b:-instructions}
+	case $unit_a$unit_b in
+	*';'*) wrong "one of the two has figures in several units" ;;
+	esac
+}
+
+# What to know of the two before their figures: where they come from, if not from the same; what is not compared.
+tell_heads() {
+	machine_a=$(head_of machine "$folder/first") machine_b=$(head_of machine "$folder/second")
+	[ "$machine_a" = "$machine_b" ] || printf 'A: %s\nB: %s\n' "$machine_a" "$machine_b"
+	[ "$unit_a" = "$unit_b" ] ||
+		echo "A is in $unit_a, B in $unit_b, which do not compare: only counts are held against each other"
+}
+
 # side LETTER FILE...: each line of the tables, behind the letter and the table's name.
 side() {
 	side_letter=$1
@@ -76,7 +98,7 @@ side() {
 
 # A row's key are the columns before the first that holds a number in any row of either side.
 compare() {
-	awk -F '\t' -v OFS='\t' -v within="$within" -v rise="$rise" '
+	awk -F '\t' -v OFS='\t' -v within="$within" -v rise="$rise" -v counts="$([ "$unit_a" = "$unit_b" ] || echo yes)" '
 	function is_figure(text) { return text ~ /^[-+]?[0-9]+([.][0-9]+)?$/ }
 	function differs(a, b) {
 		if (a == b) return 0
@@ -84,6 +106,21 @@ compare() {
 		if (rise && b + 0 <= a + 0) return 0
 		limit = (a < 0 ? -a : a) * within / 100
 		return (b > a ? b - a : a - b) > limit + 1e-9
+	}
+	# Of different machines only what is a count by its name. A column of a single figure is held against the median.
+	function is_left_out(t, column) {
+		if (rise && is_derived(column)) return 1
+		if (counts && (column !~ /exits|traps|switches|entries|count|^vm[a-z]*$|^inv[a-z]*$/ ||
+			column ~ /percent|ratio|factor|_per_|instr|cycles/)) return 1
+		if (column == "repetitions") return 1
+		if (sub(/_(min|median|max)$/, "", column)) return is_single(t, column)
+		return 0
+	}
+	function is_single(t, column) { return (("A", t, column) in titled) || (("B", t, column) in titled) }
+	function value_of(side, t, k, column) {
+		if ((side, t, k, column) in value) return value[side, t, k, column]
+		if ((side, t, k, column "_median") in value) return value[side, t, k, column "_median"]
+		return "none"
 	}
 	# What is computed from several figures may rise because one of them falls.
 	function is_derived(column) { return column ~ /percent|ratio|factor/ }
@@ -96,6 +133,7 @@ compare() {
 		if (!($2 in columns)) keys[$2] = NF - 2
 		for (i = 3; i <= NF; i++) {
 			name[$1, $2, i] = $i
+			titled[$1, $2, $i] = 1
 			if (!(($2, $i) in has)) { has[$2, $i] = 1; list[$2, ++columns[$2]] = $i }
 		}
 		next
@@ -124,9 +162,9 @@ compare() {
 			if (!(("B", t, k) in there)) { tell(t, k, "-", "-", "no such row"); continue }
 			for (c = 1; c <= columns[t]; c++) {
 				column = list[t, c]
-				if (rise && is_derived(column)) continue
-				a = (("A", t, k, column) in value) ? value["A", t, k, column] : "none"
-				b = (("B", t, k, column) in value) ? value["B", t, k, column] : "none"
+				if (is_left_out(t, column)) continue
+				a = value_of("A", t, k, column)
+				b = value_of("B", t, k, column)
 				if (differs(a, b)) tell(t, k, column, a, b)
 			}
 		}
@@ -143,6 +181,8 @@ single=no
 if [ -f "$first" ] && [ -f "$second" ]; then
 	single=yes
 fi
+units
+tell_heads
 status=0
 {
 	side A < "$folder/first"

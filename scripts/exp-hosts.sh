@@ -131,7 +131,7 @@ hosts_ready() {
 hosts_command() {
 	cat <<-END
 		if [ "\$PARALLEL_SSHLOGIN" = : ]; then cd '$root'; set here; else cd $HOSTS_TREE; set $hosts_sum; fi &&
-			exec scripts/exp.sh --serve "\$1" '$name' '$quick' {}
+			exec scripts/exp.sh --serve "\$1" '$name' '$quick' '$run_words' {}
 	END
 }
 
@@ -145,11 +145,11 @@ serve_point() {
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	mkdir "$served/$4"
+	mkdir "$served/$5"
 	serve_status=0
-	TURTLES_QUICK=$3 TURTLES_POINTS=$served "$0" --point "$2" "$4" > "$served/$4/log" 2>&1 < /dev/null || serve_status=$?
-	echo $serve_status > "$served/$4/status"
-	tar -C "$served" -cf - "$4"
+	TURTLES_QUICK=$3 TURTLES_WORDS=$4 TURTLES_POINTS=$served "$0" --point "$2" "$5" > "$served/$5/log" 2>&1 < /dev/null || serve_status=$?
+	echo $serve_status > "$served/$5/status"
+	tar -C "$served" -cf - "$5"
 }
 
 # hosts_gather: the points that have ended since the last time. A host that was lost by then is told once.

@@ -21,7 +21,8 @@ sources_of() {
 run_in() {
 	run_folder=$1
 	shift
-	"$root/turtles" run --out "$point/$run_folder" "$@"
+	# shellcheck disable=SC2086 # words
+	"$root/turtles" run --out "$point/$run_folder" ${TURTLES_WORDS-} "$@"
 }
 
 run() {
@@ -33,10 +34,17 @@ run_fact() {
 	awk -F '\t' -v key="$2" '$1 == key { print $2 }' "$1/run.tsv"
 }
 
-# run_exits RUN FROM REASON OWNER COLUMN: a number of its exits.tsv; 0 if there was no such exit.
+# run_exits RUN FROM REASON OWNER COLUMN: a number of its exits.tsv; 0 if there was no such exit. l0_instructions and l1_instructions
+# are l0_cycles and l1_cycles of a run that measured those.
 run_exits() {
 	awk -F '\t' -v from="$2" -v reason="$3" -v owner="$4" -v column="$5" '
-	NR == 1 { for (i = 1; i <= NF; i++) if ($i == column) wanted = i; next }
+	NR == 1 {
+		for (i = 1; i <= NF; i++) {
+			sub(/_cycles$/, "_instructions", $i)
+			if ($i == column) wanted = i
+		}
+		next
+	}
 	$1 == from && $2 == reason && $3 == owner { value = $wanted }
 	END { print value + 0 }' "$1/exits.tsv"
 }

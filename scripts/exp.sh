@@ -9,6 +9,8 @@ experiments=${TURTLES_EXPERIMENTS:-$root/experiments}
 . "$root/scripts/exp-lib.sh"
 # shellcheck source=scripts/exp-hosts.sh
 . "$root/scripts/exp-hosts.sh"
+# shellcheck source=scripts/exp-machine.sh
+. "$root/scripts/exp-machine.sh"
 
 POLL_SECONDS=0.2
 TELL_SECONDS=30
@@ -17,7 +19,7 @@ GNUPLOT=${GNUPLOT:-gnuplot}
 usage() {
 	cat <<'END'
 usage: ./turtles exp list
-       ./turtles exp NAME [--quick] [--jobs N] [--hosts FILE] [--keep] [--record] [--out DIR]
+       ./turtles exp NAME [--quick] [--jobs N] [--hosts FILE] [--machine KIND] [--repeat N] [OPTION]...
        ./turtles exp diff A B [--within PERCENT | --rise PERCENT]
   list               the experiments there are
   NAME               runs that experiment and prints its tables. What was interrupted is taken up again: finished points
@@ -25,9 +27,13 @@ usage: ./turtles exp list
     --quick          fewer or shorter points
     --jobs N         points at a time (as many as there are CPUs)
     --hosts FILE     points run on the hosts it names, a line each: [JOBS/][USER@]HOST, by ssh, or [JOBS/]: for here
+    --machine KIND   bochs, which counts instructions, or qemu or libvirt, which measure cycles (bochs)
+    --accel, --connect   with --machine, as of ./turtles run
+    --repeat N       each point N times, and once before that does not count; tables give minimum, median and maximum
+                     (where cycles are measured 10)
     --keep           finished points are kept though the sources have changed
     --record         the tables become the reference results, experiments/NAME/results (those of --quick: results/quick)
-    --out DIR        where points and tables are kept (build/experiments/NAME, or NAME.quick)
+    --out DIR        where points and tables are kept (build/experiments/NAME, NAME.quick, NAME.KIND)
   diff A B           what changed between two sets of results: each an experiment's name (its reference results), a
                      folder or a TSV file
     --within PERCENT not told: figures that differ by no more than that
@@ -42,18 +48,22 @@ wrong() {
 }
 
 parse() {
-	name=$1 quick='' jobs='' hosts='' keep='' record='' out=''
+	name=$1 quick='' jobs='' hosts='' machine=bochs accel='' connect='' repeat='' keep='' record='' out=''
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--quick) quick=yes ;;
 		--keep) keep=yes ;;
 		--record) record=yes ;;
-		--jobs | --hosts | --out)
+		--jobs | --hosts | --machine | --accel | --connect | --repeat | --out)
 			[ $# -ge 2 ] || wrong "$1 needs a value"
 			case $1 in
 			--jobs) jobs=$2 ;;
 			--hosts) hosts=$2 ;;
+			--machine) machine=$2 ;;
+			--accel) accel=$2 ;;
+			--connect) connect=$2 ;;
+			--repeat) repeat=$2 ;;
 			--out) out=$2 ;;
 			esac
 			shift
@@ -70,23 +80,24 @@ parse() {
 load() {
 	experiment_table | cut -f 1 | grep -qxF -e "$name" ||
 		wrong "no experiment is called \"$name\"; there are: $(names experiment_table)"
-	configuration='' tables='' plots=''
+	configuration='' tables='' plots='' emulator=''
 	# shellcheck source=/dev/null # known when it runs
 	. "$experiments/$name/experiment.sh"
 	# shellcheck source=/dev/null # the same
 	[ ! -e "$experiments/$name/tables.sh" ] || . "$experiments/$name/tables.sh"
 }
 
-# list_points: the script's lines, checked: "ID COMMAND".
+# list_points: the script's lines, checked: "ID COMMAND"; where points are repeated, a line each time.
 list_points() {
-	points > "$state/points.txt"
+	points > "$state/declared"
 	awk '
 	$1 !~ /^[A-Za-z0-9][A-Za-z0-9_.-]*$/ { print "line " NR " has no name of letters, digits, _ . and -"; exit }
 	NF < 2 { print $1 " has no command"; exit }
 	$1 in seen { print $1 " is there twice"; exit }
 	{ seen[$1] = 1 }
-	END { if (!NR) print "there are none" }' "$state/points.txt" > "$state/complaint"
+	END { if (!NR) print "there are none" }' "$state/declared" > "$state/complaint"
 	[ ! -s "$state/complaint" ] || die "$STATUS_FAILURE" "the points of $name: $(head -n 1 "$state/complaint")"
+	repeated < "$state/declared" > "$state/points.txt"
 }
 
 # source_sum ID: of what the point's figures depend on, beside its command.
@@ -101,8 +112,8 @@ source_sum() {
 
 # point_key ID COMMAND
 point_key() {
-	source_sum "$1"
-	printf '%s\n' "$2"
+	source_sum "${1%@*}"
+	printf '%s\n' "$2" ${run_words:+"$run_words"}
 }
 
 # is_finished ID COMMAND: true if the point need not run.
@@ -126,7 +137,7 @@ start_point() {
 	mkdir -p "$points/$1"
 	point_key "$1" "$2" > "$points/$1/key.new"
 	date +%s > "$points/$1/started"
-	TURTLES_QUICK=$quick TURTLES_POINTS=$points setsid "$0" --point "$name" "$1" \
+	TURTLES_QUICK=$quick TURTLES_POINTS=$points TURTLES_WORDS=$run_words setsid "$0" --point "$name" "$1" \
 		> "$points/$1/log" 2>&1 < /dev/null &
 	running="$running $!:$1"
 	busy=$((busy + 1))
@@ -137,7 +148,7 @@ run_point() {
 	name=$1 quick=$TURTLES_QUICK points=$TURTLES_POINTS point=$TURTLES_POINTS/$2
 	export quick point
 	load
-	command=$(points | awk -v id="$2" '$1 == id { sub(/^[^ \t]+[ \t]+/, ""); print }')
+	command=$(points | awk -v id="${2%@*}" '$1 == id { sub(/^[^ \t]+[ \t]+/, ""); print }')
 	cd "$root"
 	eval "$command"
 }
@@ -283,14 +294,15 @@ provenance() {
 	commits=$(commits)
 	printf '# commit: %s\n' "${commits:-$("$root/scripts/version.sh")}"
 	printf '# machine: %s\n' "$(machines)"
-	printf '# configuration: %s\n' "$configuration"
+	printf '# configuration: %s\n' "$(printf '%s' "$configuration" | sed "s/instructions/$figure_unit/g")"
+	unit_line
 }
 
 make_tables() {
 	rm -rf "$results"
 	mkdir -p "$results"
 	for table_name in $tables; do
-		table "$table_name" > "$state/table" || die "$STATUS_FAILURE" "the table $table_name of $name cannot be made"
+		make_table "$table_name" "$state/table" || die "$STATUS_FAILURE" "the table $table_name of $name cannot be made"
 		{
 			provenance
 			cat "$state/table"
@@ -303,6 +315,10 @@ make_tables() {
 # make_plots: of each of $plots an SVG and a PNG beside the tables. What is wrong with one is told; the tables are there.
 make_plots() {
 	[ -n "$plots" ] || return 0
+	if [ -n "$repeat" ]; then
+		say "no plots of $name: they are of single figures, and points were repeated"
+		return 0
+	fi
 	if ! command -v "$GNUPLOT" > /dev/null; then
 		say "no plots of $name, for there is no gnuplot; type: $(install_command "$(package_table plots | cut -f 2)")"
 		return 0
@@ -337,13 +353,14 @@ end_all() {
 		kill -- -"${process%%:*}" 2> "$state/ignored" || :
 		wait "${process%%:*}" || :
 	done
-	[ -z "${state-}" ] || rm -f "$state/ignored" "$state/complaint" "$state/table"
+	[ -z "${state-}" ] || rm -f "$state/ignored" "$state/complaint" "$state/table" "$state/declared"
 }
 
 run_experiment() {
 	parse "$@"
 	load
-	out=${out:-$BUILD/experiments/$name${quick:+.quick}}
+	machine_usage
+	out=${out:-$BUILD/experiments/$name${quick:+.quick}$([ "$machine" = bochs ] || echo ".$machine")}
 	mkdir -p "$out/points" 2> /dev/null || wrong "--out $out: cannot make that folder"
 	out=$(cd "$out" && pwd -P)
 	state=$out points=$out/points results=$out/results
@@ -360,6 +377,7 @@ run_experiment() {
 		run_points
 	fi
 	tell_failures
+	check_units
 	make_tables
 	make_plots
 	printf '\n%s\n' "$results"
@@ -378,7 +396,7 @@ diff)
 	exec "$root/scripts/exp-diff.sh" "$@"
 	;;
 --point) run_point "$2" "$3" ;;
---serve) serve_point "$2" "$3" "$4" "$5" ;;
+--serve) serve_point "$2" "$3" "$4" "$5" "$6" ;;
 --prepare) prepare_here "$2" ;;
 --prepare-host)
 	hosts_sum=$3 spread=$4

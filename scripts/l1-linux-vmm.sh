@@ -88,11 +88,12 @@ vmm_l2() {
 	mkdir -p "$2"
 	case $1 in
 	minivisor | turtles)
-		set -- "$1" "$2" "$BUILD/minivisor.elf" minivisor
+		set -- "$1" "$2" "$BUILD/minivisor.elf" "minivisor${l2_append:+ $l2_append}"
 		[ "$1" != turtles ] ||
-			set -- "$1" "$2" "$BUILD/turtles.elf" "turtles tick=$(linux_tick) cpus=$l2_cpus" "$BUILD/minivisor.elf" minivisor
+			set -- "$1" "$2" "$BUILD/turtles.elf" "turtles tick=$(linux_tick) cpus=$l2_cpus" \
+				"$BUILD/minivisor.elf" "minivisor${l2_append:+ $l2_append}"
 		for l3_name in $(printf '%s' "$l3" | tr , ' '); do
-			set -- "$@" "$BUILD/guests/$l3_name.bin" "$l3_name count=$count"
+			set -- "$@" "$BUILD/guests/$l3_name.bin" "$l3_name count=$count${what:+ what=$what}"
 		done
 		;;
 	*) set -- "$1" "$2" "$BUILD/guests/$1.elf" "$1 count=$count" ;;

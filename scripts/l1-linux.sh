@@ -32,7 +32,7 @@ linux_tick() {
 # linux_l3_modules: kvmrun's options for the payloads of the minivisor.
 linux_l3_modules() {
 	for l3_name in $(printf '%s' "$l3" | tr , ' '); do
-		printf " --module '%s.bin count=%s'" "$l3_name" "$count"
+		printf " --module '%s.bin count=%s%s'" "$l3_name" "$count" "${what:+ what=$what}"
 	done
 }
 
@@ -44,10 +44,12 @@ linux_l2_line() {
 	linux)
 		printf -- '--memory %s --module l2.cpio vmlinuz %s\n' $LINUX_L2_MEMORY "$LINUX_WORDS"
 		;;
-	minivisor) printf -- '--memory %s --vmx%s minivisor.elf\n' $VMM_MEMORY "$(linux_l3_modules)" ;;
+	minivisor)
+		printf -- '--memory %s --vmx%s minivisor.elf%s\n' $VMM_MEMORY "$(linux_l3_modules)" "${l2_append:+ $l2_append}"
+		;;
 	turtles)
-		printf -- '--memory %s --vmx --log /dev/null --module minivisor.elf%s turtles.elf turtles tick=%s\n' \
-			$VMM_MEMORY "$(linux_l3_modules)" "$(linux_tick)"
+		printf -- "--memory %s --vmx --log /dev/null --module 'minivisor.elf%s'%s turtles.elf turtles tick=%s\\n" \
+			$VMM_MEMORY "${l2_append:+ $l2_append}" "$(linux_l3_modules)" "$(linux_tick)"
 		;;
 	bench) printf -- '--vmx bench.elf%s\n' "${l2_append:+ $l2_append}" ;;
 	*) printf -- '%s.elf count=%s%s\n' "$1" "$count" "${what:+ what=$what}" ;;

@@ -38,6 +38,8 @@ machine_check() {
 	done
 	libvirt_capabilities=$(libvirt capabilities 2>&1) ||
 		die "$STATUS_FAILURE" "libvirt does not answer at $connect: $(printf '%s\n' "$libvirt_capabilities" | tail -n 1)"
+	[ -z "$trace" ] || ! libvirt_is_elsewhere ||
+		die "$STATUS_FAILURE" "--trace needs a domain that can write into this run's folder: --connect qemu:///session"
 	[ "$accel" != kvm ] || libvirt_check_kvm
 	[ -z "$perf" ] || kvm_perf_check
 }
@@ -103,9 +105,30 @@ libvirt_cpu() {
 	esac
 }
 
+# libvirt_pins: the XML that binds each CPU to one of the host.
+libvirt_pins() {
+	[ -n "${pin-}" ] || return 0
+	echo '  <cputune>'
+	for libvirt_number in $(seq 0 $((cpus - 1))); do
+		echo "    <vcpupin vcpu='$libvirt_number' cpuset='$(pin_cpu_of "$libvirt_number")'/>"
+	done
+	echo '  </cputune>'
+}
+
+# libvirt_trace: the XML of the device at L0's port for its trace, which writes where this run can read.
+libvirt_trace() {
+	[ -n "${trace-}" ] || return 0
+	printf "    <serial type='file'>\n      <source path='%s'/>\n" "$work/port"
+	echo "      <target type='isa-debug' port='0'><model name='isa-debugcon'/></target>"
+	printf "      <address type='isa' iobase='0xe9'/>\n    </serial>\n"
+}
+
 libvirt_xml() {
+	libvirt_pins > "$work/pins.xml"
+	libvirt_trace > "$work/trace.xml"
 	sed -e "s|@TYPE@|$([ "$accel" = kvm ] && echo kvm || echo qemu)|" -e "s|@NAME@|$domain|" -e "s|@MEMORY@|$memory|" \
 		-e "s|@CPUS@|$cpus|" -e "s|@CPU@|$(libvirt_cpu)|" -e "/@DISKS@/r $work/disks.xml" -e '/@DISKS@/d' \
+		-e "/@PINS@/r $work/pins.xml" -e '/@PINS@/d' -e "/@TRACE@/r $work/trace.xml" -e '/@TRACE@/d' \
 		"$root/scripts/libvirt-domain.xml"
 }
 
@@ -201,6 +224,7 @@ machine_run() {
 	libvirt_show
 	libvirt_text serial1 > "$out/l0.txt"
 	[ -z "$perf" ] || kvm_perf_stop
+	[ -z "$trace" ] || qemu_keep_trace
 	machine_stop
 }
 

@@ -11,6 +11,8 @@
 QEMU=${QEMU:-qemu-system-x86_64}
 # From the end of the clock to a killing, in seconds: the monitor has to tell where the CPUs stand.
 QEMU_GRACE=5
+# Seconds for its first answer.
+QEMU_PATIENCE=10
 
 machine_check() {
 	command -v "$QEMU" > /dev/null ||
@@ -22,6 +24,12 @@ machine_check() {
 machine_version() {
 	printf '%s, %s\n' "$("$QEMU" --version | sed -n 's/^\(QEMU\) emulator version \([^ ]*\).*/\1 \2/p')" \
 		"$([ "$accel" = kvm ] && kvm_host_version || echo "no acceleration")"
+}
+
+# The device at L0's port for its trace, if there is to be one.
+qemu_trace() {
+	[ -z "$trace" ] ||
+		printf '%s\n' "-chardev file,id=trace,path=$work/port -device isa-debugcon,iobase=0xe9,chardev=trace"
 }
 
 machine_image() {
@@ -52,6 +60,20 @@ qemu_cpu() {
 	esac
 }
 
+# Binds the thread of each CPU, which the monitor names; the machine does not run yet.
+qemu_pin() {
+	echo 'info cpus' >&5
+	for qemu_try in $(seq $((QEMU_PATIENCE * 5))); do
+		[ "$(grep -c 'thread_id=' "$work/monitor.txt")" -lt "$cpus" ] || break
+		sleep 0.2
+	done
+	tr -d '\r' < "$work/monitor.txt" | sed -n 's/.*CPU #\([0-9]*\): thread_id=\([0-9]*\).*/\1 \2/p' |
+		while read -r qemu_number qemu_thread; do
+			taskset -p -c "$(pin_cpu_of "$qemu_number")" "$qemu_thread" > "$work/taskset.txt" 2>&1 ||
+				die "$STATUS_FAILURE" "cannot pin CPU $qemu_number: $(tail -n 1 "$work/taskset.txt")"
+		done
+}
+
 # The monitor has to tell where the CPUs stand before the machine ends.
 qemu_time_is_over() {
 	printf "info registers -a\nquit\n" >&5
@@ -64,12 +86,13 @@ machine_run() {
 	tee "$out/console.txt" < "$work/console" &
 	reader=$!
 	exec 3> "$work/console" 5<> "$work/monitor"
-	# shellcheck disable=SC2086 # $qemu_drives is several words
+	# shellcheck disable=SC2046,SC2086 # each is several words
 	"$QEMU" -nodefaults -no-user-config -no-reboot -S -display none -machine pc,accel="$accel" -cpu "$(qemu_cpu)" \
 		-smp "$cpus" -m "$memory" -serial file:"$work/console" -serial file:"$out/l0.txt" -monitor stdio \
-		-device isa-debug-exit,iobase=0xf4,iosize=1 $qemu_drives \
+		-device isa-debug-exit,iobase=0xf4,iosize=1 $(qemu_trace) $qemu_drives \
 		<&5 > "$work/monitor.txt" 2> "$out/machine.log" 3>&- &
 	emulator=$!
+	[ -z "$pin" ] || qemu_pin
 	[ -z "$perf" ] || kvm_perf_start $emulator
 	echo cont >&5
 	timeout "$timeout" tail -s 0.1 --pid=$emulator -f /dev/null 3>&- &
@@ -82,6 +105,7 @@ machine_run() {
 	wait $emulator 2> "$work/wait.txt" || machine_status=$?
 	emulator=
 	[ -z "$perf" ] || kvm_perf_stop
+	[ -z "$trace" ] || qemu_keep_trace
 	exec 3>&- 5>&-
 	wait $reader || :
 	reader=

@@ -6,6 +6,8 @@
 . "$root/scripts/boot-image.sh"
 # shellcheck source=scripts/kvm-host.sh
 . "$root/scripts/kvm-host.sh"
+# shellcheck source=scripts/pin.sh
+. "$root/scripts/pin.sh"
 
 machine_options="cpus=$cpus"
 # What the TSC counts, and so every figure.
@@ -22,6 +24,12 @@ machine_usage() {
 	*[!A-Za-z0-9_.-]*) wrong "--cpu $cpu: not the name of a CPU model" ;;
 	esac
 	[ "$cpus" -le 8 ] || wrong "--cpus $cpus: 8 is the most that L0 takes over"
+	pin_usage
+}
+
+# What L0's port has taken of a trace, from $work/port.
+qemu_keep_trace() {
+	[ ! -e "$work/port" ] || "$BUILD/trace" cut "$work/port" "$out/trace.bin" > "$work/port.rest"
 }
 
 # For each CPU: its number, rip, and that QEMU does not tell which level runs. After a timeout.

@@ -33,6 +33,7 @@ run_rows() {
 		l2 "${l2:-none}" \
 		count "$count" \
 		verdict "$verdict"
+	[ -z "$pin" ] || printf 'pinned_to\t%s\n' "$pin"
 	[ -z "$(machine_instructions)" ] || printf 'instructions\t%s\n' "$(machine_instructions)"
 	printf 'unit\t%s\n' "$machine_unit"
 	[ -n "$bare" ] || switch_rows

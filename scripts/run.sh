@@ -15,6 +15,7 @@ usage: ./turtles run [OPTION]...
   --connect URI       with libvirt: whose domain it is to be (qemu:///session)
   --serial DEVICE     with metal: where the first serial port of the PC arrives; without it only the ISO is made
   --perf              with qemu and libvirt on this host: perf's table of what left to the host's KVM
+  --pin LIST|auto     with qemu and libvirt: CPUs of this host on which those of the machine run; auto chooses
   --cpu MODEL         its CPU model (bochs: corei7_skylake_x; qemu and libvirt: host)
   --cpus N            how many CPUs (1)
   --memory MB         its memory (64; with Linux or Xen 1024)
@@ -32,7 +33,7 @@ usage: ./turtles run [OPTION]...
   --what WORD         what the payload is to do, where it has a choice (docs/experiments.md)
   --module FILE       a module for the L1; "FILE ARGUMENTS" gives it a command line
   --append STRING     words for the L1's command line
-  --l2-append STRING  words for the command line of the bench as L2 of linux
+  --l2-append STRING  words for the command line of the bench or the minivisor below linux
   --set SWITCH=VALUE  a boot switch of L0
   --bare              the L1 on the CPU itself, without L0
   --trace             record every transition into trace.bin, for ./turtles trace
@@ -93,7 +94,7 @@ is_option() {
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append=''
 	bare='' timeout='' out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect=''
-	serial='' perf='' vmm='' trace='' boot_way=auto
+	serial='' perf='' vmm='' pin='' trace='' boot_way=auto
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
@@ -120,6 +121,7 @@ parse_value() {
 	--accel) accel=$2 ;;
 	--connect) connect=$2 ;;
 	--serial) serial=$2 ;;
+	--pin) pin=$2 ;;
 	--cpu) cpu=$2 ;;
 	--cpus) cpus=$2 ;;
 	--memory) memory=$2 ;;
@@ -199,7 +201,7 @@ check_device() {
 check_trace() {
 	[ -n "$trace" ] || return 0
 	[ -z "$bare" ] || wrong "--trace is of what L0 sees, and with --bare there is no L0"
-	[ "$machine" = bochs ] || wrong "--trace is for --machine bochs, whose port 0xe9 takes it"
+	[ "$machine" != metal ] || wrong "--trace goes out by port 0xe9, which takes it on emulated machines only, not on metal"
 	[ -z "${TURTLES_TRACE-}" ] || wrong "--trace does not go with a profile"
 }
 
@@ -262,11 +264,17 @@ check_machine() {
 	[ "$machine" != bochs ] || [ -z "$accel" ] || wrong "--accel is for --machine qemu and libvirt"
 	case $machine in
 	qemu | libvirt) ;;
-	*) [ -z "$perf" ] || wrong "--perf is for --machine qemu and libvirt" ;;
+	*)
+		[ -z "$perf" ] || wrong "--perf is for --machine qemu and libvirt"
+		[ -z "$pin" ] || wrong "--pin is for --machine qemu and libvirt"
+		;;
 	esac
 	[ "$machine" = libvirt ] || [ -z "$connect" ] || wrong "--connect is for --machine libvirt"
 	[ "$machine" = metal ] || [ -z "$serial" ] || wrong "--serial is for --machine metal"
 	[ -z "$perf" ] || [ -z "$connect" ] || wrong "--perf sees this host only, so it does not go with --connect"
+	{ [ -z "$connect" ] || [ "$pin" != auto ]; } || wrong "--pin auto looks at this host, so it does not go with --connect"
+	[ "$machine" = bochs ] || [ -z "${TURTLES_WITNESS-}${TURTLES_STEPS-}" ] ||
+		wrong "what the emulator witnesses (TURTLES_WITNESS, TURTLES_STEPS) needs --machine bochs"
 	case $l1 in
 	linux | linux-workload)
 		# shellcheck source=scripts/l1-linux.sh

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="VMCS shadowing of learned fields, of fixed ones, and off, in every L0; all other switches default"
+emulator="it counts the instructions of all levels"
 tables="depth reasons"
 plots=depth
 PAYLOADS=cpuid,delivery,exception,halt,io,memory,msr,vmcall,window

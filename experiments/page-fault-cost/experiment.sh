@@ -54,7 +54,7 @@ published() {
 row() {
 	exits=$(per_fault "$1" "$2" count)
 	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$3" "$4" "$5" "$exits" \
-		"$(echo "$exits" | awk '{ printf "%.2f", 2 * $1 }')" "$(per_fault "$1" "$2" l0_instructions)" \
+		"$(echo "$exits" | awk '{ printf "%.2f", 2 * $1 }')" "$(per_fault "$1" "$2" "l0_$figure_unit")" \
 		"$(published "l2_fault_l0_exits_$6" "$5")" "$(published "l2_fault_world_switches_$6" "$5")"
 }
 

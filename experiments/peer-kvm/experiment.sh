@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="L1: the bench; peer: Debian's Linux and KVM, mitigations=off, kvmrun as VMM; instructions of L0, net of (a)"
+emulator="its figures are traced by the debugger of Bochs"
 STEPS=5
 [ -z "$quick" ] || STEPS=3
 BENCH="ticks=50000 repeats=4 steps=$STEPS"

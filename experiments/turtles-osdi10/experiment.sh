@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 configuration="L1: minivisor; figures of ours are instructions and counts, published ones have their unit beside them"
+emulator="its figures are those of the emulator's own log of VM exits"
 tables="figure5 figure6 figure7_8 figure9 figure10 exits table2 table3"
 [ -n "$quick" ] || tables="$tables kvm figure9_kvm exits_kvm"
 here=$experiments/turtles-osdi10

@@ -87,10 +87,25 @@ kind() {
 	ok "$kind_name: and nothing of it is left" nothing_left
 }
 
+# What an L0 writes to its port for the trace arrives: a trace that was recorded on the emulator, by an image that plays L0.
+trace_arrives() {
+	run --l2 cpuid --count 20 --trace
+	cp "$out/trace.bin" "$folder/trace.bin"
+	TURTLES_L0=$images/debug_port.elf run --machine qemu --accel tcg --trace --l1 "$folder/trace.bin"
+	cmp "$folder/trace.bin" "$out/trace.bin"
+}
+
+# The domain that was made last has the port, for libvirt's QEMU driver as well.
+has_trace_port() {
+	virsh -q -c "$uri" domxml-to-native qemu-argv "$folder/domain.xml" > "$folder/argv"
+	cat "$folder/argv"
+	grep -q -e 'isa-debugcon.*iobase.*\(0xe9\|233\)' "$folder/argv"
+}
+
 valid_domain() {
 	(
 		# shellcheck disable=SC2034 # for what is sourced
-		cpus=2 memory=64 domain=turtles-1 work=$folder connect=qemu:///session accel=$1 cpu=$2
+		cpus=2 memory=64 domain=turtles-1 work=$folder connect=qemu:///session accel=$1 cpu=$2 pin="${3-}" trace="${4-}"
 		# shellcheck source=scripts/machine-libvirt.sh
 		. "$root/scripts/machine-libvirt.sh"
 		libvirt_disk disk /nonesuch.img hda 1 > "$folder/disks.xml"
@@ -163,10 +178,11 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -e "$out" ]
 }
 
-plan 41
+plan 47
 kind qemu --machine qemu
 run --machine qemu --accel tcg --bare --cpus 2 --l1 "$images/hello.elf"
 ok "qemu: two CPUs" status_is 0
+ok "qemu: a trace" trace_arrives
 QEMU=nonesuch
 export QEMU
 run --machine qemu --accel tcg
@@ -180,6 +196,12 @@ ok "libvirt: no domain and no image is left" domains_gone
 ok "libvirt: the domain is valid, KVM" valid_domain kvm host
 ok "libvirt: the domain is valid, KVM and a model of CPU" valid_domain kvm Haswell
 ok "libvirt: the domain is valid, no KVM" valid_domain tcg max
+ok "libvirt: the domain is valid, pinned" valid_domain kvm host "1 0"
+ok "libvirt: each CPU has its own" grep -q "vcpu=.1. cpuset=.0." "$folder/domain.xml"
+ok "libvirt: the domain is valid, with a trace" valid_domain tcg max '' yes
+ok "libvirt: the trace's port is QEMU's" has_trace_port
+run --machine libvirt --connect "$uri" --accel tcg --trace
+ok "libvirt: no trace from a domain that cannot write here" one_error 'trace needs a domain that can write'
 run --machine libvirt --connect qemu+unix:///session?socket=/nonesuch
 ok "libvirt: no daemon" one_error "libvirt does not answer at .*/nonesuch"
 

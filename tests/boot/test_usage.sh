@@ -45,7 +45,7 @@ refuse '--disk and --cdrom are for --l1 bios' --l1 xen --disk "$images/bios.bin"
 refuse '--vmm is for --l1 linux' --vmm qemu
 refuse '--vmm takes kvmrun, qemu or libvirt, not "xen"' --l1 linux --vmm xen
 refuse '--trace is of what L0 sees' --trace --bare
-refuse '--trace is for --machine bochs' --trace --machine qemu
+refuse '--trace goes out by port 0xe9' --trace --machine metal
 refuse '--set trace=on: that is what --trace is for' --set trace=on
 refuse '--boot takes rom, disk or grub, not "cd"' --boot cd
 refuse '--boot is not for --l1 xen' --l1 xen --boot disk
