@@ -413,10 +413,11 @@ plots="figure5 figure6 figure7_8 figure9 figure10 table2_3"
 plot() {
 	cat <<END
 table = '$results/$1.tsv'
+set bmargin 10.5
 set style data histograms
 set style fill solid 0.8 border -1
 set boxwidth 0.9
-set xtics rotate by 30 right font ',11' noenhanced
+set xtics rotate by 30 right font ',10' noenhanced
 set key top right
 set yrange [0:*]
 END

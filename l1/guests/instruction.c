@@ -228,12 +228,18 @@ static void open_to_user(void)
 	wrmsr(MSR_IA32_LSTAR, (uintptr_t)sysret_here);
 }
 
+/* Twelve characters, or fewer with zeros behind, as hypervisors sign. */
 static bool printable(const char *text)
 {
-	for (unsigned i = 0; i < TEXT_SIZE - 1; i++)
+	size_t length = strlen(text);
+
+	for (size_t i = length; i < TEXT_SIZE - 1; i++)
+		if (text[i])
+			return false;
+	for (size_t i = 0; i < length; i++)
 		if (text[i] < ' ' || text[i] > '~')
 			return false;
-	return true;
+	return length > 0;
 }
 
 static void tell_text(char *result)
