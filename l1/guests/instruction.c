@@ -328,7 +328,7 @@ static void execute(const struct piece *piece, unsigned cpl, u64 count)
 		report("ticks: %lu", ticks);
 }
 
-/* At CPL 0, SYSCALL has no way back. Nothing ends HLT, not even the window that minivisor opens: Bochs 2.7 sleeps on. */
+/* At CPL 0, SYSCALL has no way back. Nothing ends HLT, not even a window that minivisor opens: Bochs 2.7 sleeps on. */
 static bool is_possible(const struct piece *piece, unsigned cpl)
 {
 	if (piece->need == OSXSAVE && !(cpuid(1, 0).ecx & CPUID1_ECX_XSAVE))
