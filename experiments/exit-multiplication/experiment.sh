@@ -130,16 +130,22 @@ table_depth() {
 	done
 }
 
-# Exits of L2 that L1 handled; each with those of L1 that it caused, by the row's own columns.
+# Exits that L1 handled, of L2 and, with a Turtles as L1, of what runs on L2; each with those of L1 that it caused, by
+# the columns of its row.
 table_reasons() {
 	printf 'l1\tshadowing\treason\tcount\tl0_exits_per_exit\tvmread\tvmwrite\tvmresume\tother\tl0_instructions\n'
-	for l1 in minivisor kvm; do
-		for setting in $settings; do
-			[ ! -e "$points/$l1-$setting" ] || reason_rows "$l1" "$setting"
-		done
+	for setting in $settings; do
+		reason_rows minivisor "$setting" "$points/minivisor-$setting/run"
+	done
+	for setting in $settings; do
+		[ ! -e "$points/kvm-$setting" ] || reason_rows kvm "$setting" "$points/kvm-$setting/run"
+	done
+	for setting in $settings; do
+		reason_rows turtles "$setting" "$points/depth2-$setting/$(many 2 "$setting")"
 	done
 }
 
+# reason_rows L1 SETTING RUN
 reason_rows() {
 	awk -F '\t' -v OFS='\t' -v l1="$1" -v setting="$2" '
 	NR == 1 || $1 != "l2" || $3 != "l1" { next }
@@ -151,7 +157,7 @@ reason_rows() {
 		print l1, setting, $2, $4, f(1 + $7 / $4), f(of["vmread"] / $4), f(of["vmwrite"] / $4),
 			f(of["vmresume"] / $4), f(other / $4), sprintf("%.1f", $5 / $4)
 	}
-	function f(number) { return sprintf("%.2f", number) }' "$points/$1-$2/run/exits.tsv"
+	function f(number) { return sprintf("%.2f", number) }' "$3/exits.tsv"
 }
 
 table() {
