@@ -131,7 +131,7 @@ table_depth() {
 }
 
 # Exits that L1 handled, of L2 and, with a Turtles as L1, of what runs on L2; each with those of L1 that it caused, by
-# the columns of its row.
+# the columns of its row. Fewer than five of a reason are of its start, or its end.
 table_reasons() {
 	printf 'l1\tshadowing\treason\tcount\tl0_exits_per_exit\tvmread\tvmwrite\tvmresume\tother\tl0_instructions\n'
 	for setting in $settings; do
@@ -148,7 +148,7 @@ table_reasons() {
 # reason_rows L1 SETTING RUN
 reason_rows() {
 	awk -F '\t' -v OFS='\t' -v l1="$1" -v setting="$2" '
-	NR == 1 || $1 != "l2" || $3 != "l1" { next }
+	NR == 1 || $1 != "l2" || $3 != "l1" || $4 < 5 { next }
 	{
 		split("", of)
 		n = split($8, part, ",")
