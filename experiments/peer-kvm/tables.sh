@@ -123,3 +123,28 @@ tables="costs ratios counts settings marks"
 table() {
 	"table_$1"
 }
+
+[ -n "$quick" ] || plots=operations
+
+# Both L0s, operation by operation; one that neither executes anything for has no bar.
+plot() {
+	cat <<END
+set title "What an L0 executes for an operation, net of the bare CPU: Linux's KVM and Turtles"
+set ylabel "instructions of L0, logarithmic"
+set logscale y
+set format y "%.0f"
+set yrange [10:*]
+set style data histogram
+set style histogram clustered gap 1
+set style fill solid 0.9 noborder
+set grid noxtics
+set xtics rotate by 45 right noenhanced font ',9'
+set bmargin 12
+set lmargin 13
+set key outside top center horizontal
+table = '$results/ratios.tsv'
+positive(name) = column(name) > 0 ? column(name) : NaN
+plot table using (positive('instr_kvm')):xtic(1) linecolor rgb "#cc6677" title "KVM as L0", \\
+	table using (positive('instr_turtles')) linecolor rgb "#4477aa" title "Turtles, default switches"
+END
+}

@@ -409,15 +409,16 @@ table() {
 	"table_$1"
 }
 
-plots="figure5 figure6 figure9 figure10"
+plots="figure5 figure6 figure7_8 figure9 figure10 table2_3"
 
 plot() {
 	cat <<END
 table = '$results/$1.tsv'
+set bmargin 10.5
 set style data histograms
 set style fill solid 0.8 border -1
 set boxwidth 0.9
-set xtics rotate by -25 noenhanced
+set xtics rotate by 30 right font ',10' noenhanced
 set key top right
 set yrange [0:*]
 END
@@ -426,19 +427,21 @@ END
 
 plot_figure5() {
 	cat <<'END'
-set title "Share of each level in all instructions of a workload (guest: L0 is the one hypervisor)"
+set title "Figure 5: share of each level in all instructions of a workload (guest: L0 is the one hypervisor)"
 set ylabel "percent of instructions"
 set style histogram rowstacked
-set key outside right
+set lmargin 12
+set key outside top center horizontal
 set yrange [0:100]
 plot table using 'l0_percent':xtic(strcol(1).', '.strcol(2)) title 'L0', '' using 'l1_percent' title 'L1', \
-	'' using 'l2_percent' title 'L2'
+	'' using 'l2_percent' title 'L2', '' using 0:'published_l0' with points pt 5 ps 1.2 lc rgb 'black' \
+	title "published: L0 (OSDI '10, kernbench)"
 END
 }
 
 plot_figure6() {
 	cat <<'END'
-set title "An exit of the guest: instructions of all hypervisors until it goes on"
+set title "Figure 6: an exit of the guest: instructions of all hypervisors until it goes on"
 set ylabel "instructions, logarithmic"
 set logscale y
 set yrange [100:*]
@@ -447,22 +450,61 @@ plot for [name in "guest nested nested_drw nested_shadowing nested_own"] table u
 END
 }
 
+plot_figure7_8() {
+	cat <<'END'
+set title "Figures 7 and 8, Table 1: a packet of 1500 bytes: instructions of all levels, by device and configuration"
+set ylabel "instructions, logarithmic"
+set logscale y
+set yrange [100:50000]
+set xtics rotate by 38 right font ',10'
+set bmargin 11
+set lmargin 14
+unset key
+plot table using 'instructions':xtic(strcol(1).', '.strcol(2)) title 'measured', \
+	'' using 0:'instructions':(sprintf('%.0f', column('instructions'))) with labels offset 0,0.7 font ',10' notitle
+END
+}
+
 plot_figure9() {
 	cat <<'END'
-set title "Instructions of a workload with shadow paging in L1, by those with EPT"
+set title "Figure 9: instructions of a workload with shadow paging in L1, by those with EPT"
 set ylabel "factor, logarithmic"
 set logscale y
-set yrange [1:*]
+set yrange [1:200]
 plot table using 'ratio':xtic(strcol(1).', '.strcol(2)) title 'measured' noenhanced, \
-	3 with lines dt 2 lw 2 title 'published: 3 times at least, kernbench, nested'
+	'' using 0:'ratio':(sprintf('%.1f', column('ratio'))) with labels offset 0,0.7 notitle, \
+	3 with lines dt 2 lw 2 title "published, OSDI '10: 3 times at least, kernbench, nested"
 END
 }
 
 plot_figure10() {
 	cat <<'END'
-set title "CPUID of the guest: instructions until its next one"
+set title "Figure 10: a CPUID of the guest: instructions until its next one"
 set ylabel "instructions"
 set style histogram rowstacked
-plot table using 'l0':xtic(1) title 'of L0 (guest: of the one hypervisor)', '' using 'l1' title 'of L1'
+plot table using 'l0':xtic(1) title 'of L0 (guest: of the one hypervisor)', '' using 'l1' title 'of L1', \
+	'' using 0:'instructions':(sprintf('%.0f', column('instructions'))) with labels offset 0,0.7 notitle
+END
+}
+
+# Both tables in one: what nesting adds to a workload that has a hypervisor already.
+plot_table2_3() {
+	echo "\$rows << EOD"
+	awk -F '\t' -v OFS='\t' '
+	BEGIN { print "row", "measured", "published" }
+	/^#/ || $1 == "workload" || $2 !~ /^nested/ { next }
+	{ print $1 ", " $2, $5, $7 }' "$results/table2.tsv" "$results/table3.tsv"
+	echo EOD
+	cat <<'END'
+set title "Tables 2 and 3: what nesting adds to a workload, over the same with one hypervisor"
+set ylabel "percent, logarithmic"
+set logscale y
+set yrange [1:500]
+set key top right
+set lmargin 12
+plot $rows using 2:xtic(1) title 'measured, instructions (stand-ins build and server)' noenhanced, \
+	'' using 3 title "published, time (OSDI '10, kernbench and SPECjbb)", \
+	'' using ($0-0.17):2:(sprintf('%.1f', $2)) with labels offset -0.6,0.6 font ',9' notitle, \
+	'' using ($0+0.17):3:(sprintf('%.1f', $3)) with labels offset 0.6,0.6 font ',9' notitle
 END
 }
