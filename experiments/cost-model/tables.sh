@@ -2,10 +2,8 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 # The tables of cost-model.
 
-# What is asked of both L0s, by the names of l1/bench, and of which processors: those that differ, with VMCS shadowing as the
-# processor has it. With it, some are asked without it as well.
-OPERATIONS="l1_cpuid l1_vmread_rare l1_vmwrite_rare l1_vmptrld l1_invept_single l2_cpuid l2_out l2_rdmsr l2_cr l2_ept_4k \
-	l2_invept l2_interrupt l2_hlt l2_switch_8 l2_first_entry"
+# Of which processors it is asked: those that differ, with VMCS shadowing as the processor has it. With it, some are asked
+# without it as well.
 WITHOUT_AS_WELL="l2_cpuid l2_ept_4k"
 COMPARED="turtles-xeon-2.9ghz:off bloomfield:off haswell-e5-2630v3:on cascade-lake-8269cy:on"
 
@@ -48,7 +46,7 @@ bench_visit() {
 	$2 == window && $4 == visit {
 		sub(/^visit\t[0-9]+\t[0-9]+\t[0-9]+/, operation "." name)
 		print
-	}' | sort -t "$tab" -n -k 2,2 | sed -n "$(((STEPS + 1) / 2))p"
+	}' | sort -t "$tab" -n -k 2,2 | awk '{ line[NR] = $0 } END { print line[int((NR + 1) / 2)] }'
 }
 
 # instructions_of OPERATION L0 FILE ROW COLUMN: a row that has instructions only, of another experiment's table.
