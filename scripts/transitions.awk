@@ -6,6 +6,7 @@
 
 BEGIN {
 	OFS = "\t"
+	OFMT = CONVFMT = "%.0f" # ticks, of which there may be more than 2^31
 	while ((getline line < names) > 0)
 		if (line ~ /^R\(/) {
 			gsub(/^R\(|\)$/, "", line)

@@ -2,10 +2,8 @@
 # shellcheck disable=SC2034,SC2154 # variables come from, and go to, scripts/exp.sh
 # The tables of cost-model.
 
-# What is asked of both L0s, by the names of l1/bench, and of which processors: those that differ, with VMCS shadowing as the
-# processor has it. With it, some are asked without it as well.
-OPERATIONS="l1_cpuid l1_vmread_rare l1_vmwrite_rare l1_vmptrld l1_invept_single l2_cpuid l2_out l2_rdmsr l2_cr l2_ept_4k \
-	l2_invept l2_interrupt l2_hlt l2_switch_8 l2_first_entry"
+# Of which processors it is asked: those that differ, with VMCS shadowing as the processor has it. With it, some are asked
+# without it as well.
 WITHOUT_AS_WELL="l2_cpuid l2_ept_4k"
 COMPARED="turtles-xeon-2.9ghz:off bloomfield:off haswell-e5-2630v3:on cascade-lake-8269cy:on"
 
@@ -48,7 +46,7 @@ bench_visit() {
 	$2 == window && $4 == visit {
 		sub(/^visit\t[0-9]+\t[0-9]+\t[0-9]+/, operation "." name)
 		print
-	}' | sort -t "$tab" -n -k 2,2 | sed -n "$(((STEPS + 1) / 2))p"
+	}' | sort -t "$tab" -n -k 2,2 | awk '{ line[NR] = $0 } END { print line[int((NR + 1) / 2)] }'
 }
 
 # instructions_of OPERATION L0 FILE ROW COLUMN: a row that has instructions only, of another experiment's table.
@@ -103,8 +101,9 @@ table_tests() {
 
 # Figure 10 of the Turtles paper, its nested columns: the test points, which have KVM's counts, and what Turtles would take.
 table_figure10() {
-	printf 'configuration\tpublished_cycles\tkvm_low\tkvm_modelled\tkvm_high\tturtles_low\tturtles_modelled\tturtles_high\t'
-	printf 'published_change_percent\tkvm_change_percent\tturtles_change_percent\n'
+	printf 'configuration\tpublished_cycles\tkvm_modelled_low\tkvm_modelled\tkvm_modelled_high\tturtles_modelled_low\t'
+	printf 'turtles_modelled\tturtles_modelled_high\t'
+	printf 'published_change_percent\tkvm_modelled_change_percent\tturtles_modelled_change_percent\n'
 	{
 		model tests
 		model asked
@@ -131,7 +130,8 @@ table_figure10() {
 
 # What a CPUID of L2 is made of. The processors of 2008 have no VMCS shadowing.
 table_terms() {
-	printf 'processor\tl0\toperation\tmodelled\ttransitions\tinstructions\tvmread\tvmwrite\tvmptrld_vmclear\tworld_switches\tother\n'
+	printf 'processor\tl0\toperation\tmodelled\tmodelled_transitions\tmodelled_instructions\tmodelled_vmread\tmodelled_vmwrite\t'
+	printf 'modelled_vmptrld_vmclear\tmodelled_world_switches\tmodelled_other\n'
 	model terms -v operation=l2_cpuid | awk -F '\t' -v OFS='\t' '
 	$1 !~ /^(turtles-xeon-2.9ghz|cascade-lake-8269cy)$/ { next }
 	$1 ~ /^turtles/ && $2 ~ /^(kvm_shadowing|turtles_default):/ { next }
@@ -174,8 +174,9 @@ compare() {
 }
 
 table_operations() {
-	printf 'processor\toperation\tvmcs_shadowing\tkvm_low\tkvm_modelled\tkvm_high\tturtles_low\tturtles_modelled\tturtles_high\t'
-	printf 'ratio_low\tratio\tratio_high\n'
+	printf 'processor\toperation\tvmcs_shadowing\tkvm_modelled_low\tkvm_modelled\tkvm_modelled_high\tturtles_modelled_low\t'
+	printf 'turtles_modelled\tturtles_modelled_high\t'
+	printf 'modelled_ratio_low\tmodelled_ratio\tmodelled_ratio_high\n'
 	{
 		compare on kvm_shadowing turtles_default
 		compare off kvm_no_shadowing turtles_no_vmcs_shadowing
@@ -227,8 +228,8 @@ set style fill solid 0.8 border -1
 set boxwidth 0.9
 set xtics rotate by 25 right noenhanced
 set key top left
-plot table using 'kvm_modelled':'kvm_low':'kvm_high':xtic(2) title 'KVM as L0', \
-	'' using 'turtles_modelled':'turtles_low':'turtles_high' title 'Turtles as L0'
+plot table using 'kvm_modelled':'kvm_modelled_low':'kvm_modelled_high':xtic(2) title 'KVM as L0', \
+	'' using 'turtles_modelled':'turtles_modelled_low':'turtles_modelled_high' title 'Turtles as L0'
 END
 }
 
@@ -245,8 +246,8 @@ set yrange [0:*]
 set xtics noenhanced
 set key top right
 plot table using 'published_cycles':'published_cycles':'published_cycles':xtic(1) title 'published: kvm-87 as L0 and L1', \
-	'' using 'kvm_modelled':'kvm_low':'kvm_high' title 'modelled: Linux 6.1, KVM as L0 and L1', \
-	'' using 'turtles_modelled':'turtles_low':'turtles_high' title 'modelled: Turtles as L0, minivisor as L1'
+	'' using 'kvm_modelled':'kvm_modelled_low':'kvm_modelled_high' title 'modelled: Linux 6.1, KVM as L0 and L1', \
+	'' using 'turtles_modelled':'turtles_modelled_low':'turtles_modelled_high' title 'modelled: Turtles as L0, minivisor as L1'
 END
 }
 
@@ -263,9 +264,9 @@ set boxwidth 0.6
 set yrange [0:*]
 set xtics rotate by 25 right noenhanced
 set key outside right
-plot table using 'transitions':xtic(2) title 'transitions', '' using 'instructions' title 'instructions', \
-	'' using 'vmread' title 'VMREAD', '' using 'vmwrite' title 'VMWRITE', \
-	'' using 'vmptrld_vmclear' title 'VMPTRLD, VMCLEAR', '' using 'world_switches' title 'world switches', \
-	'' using 'other' title 'other'
+plot table using 'modelled_transitions':xtic(2) title 'transitions', '' using 'modelled_instructions' title 'instructions', \
+	'' using 'modelled_vmread' title 'VMREAD', '' using 'modelled_vmwrite' title 'VMWRITE', \
+	'' using 'modelled_vmptrld_vmclear' title 'VMPTRLD, VMCLEAR', '' using 'modelled_world_switches' title 'world switches', \
+	'' using 'modelled_other' title 'other'
 END
 }
