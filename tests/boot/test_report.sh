@@ -132,10 +132,12 @@ same_exit_in() {
 
 # All exits in the page, not only those that were clicked: their figures are those of the whole trace.
 exits_are_the_trace_s() {
-	sed -n '/<script type="application\/json"/,/<\/script>/p' "$folder/report/report.html" | sed '1s/.*/[/; $s/.*/]/' > "$folder/embedded"
+	sed -n '/<script type="application\/json"/,/<\/script>/p' "$folder/report/report.html" |
+		sed '1s/.*/[/; $s/.*/]/' > "$folder/embedded"
 	for name in $(jq -r '.[].name' "$folder/embedded"); do
 		"$root/turtles" trace "$folder/report/traces/$name" --format json |
-			jq --slurpfile embedded "$folder/embedded" -e --arg name "$name" '.exits as $all | $embedded[0][] | select(.name == $name) |
+			jq --slurpfile embedded "$folder/embedded" -e --arg name "$name" '
+				.exits as $all | $embedded[0][] | select(.name == $name) |
 				.of == ($all | length) and (.exits | length > 40 and length <= 200) and
 				(([.exits[] | del(.nth)] - $all) == []) and
 				(([$all[] | [.reason, .owner]] | unique) == ([.exits[] | [.reason, .owner]] | unique))' > "$folder/jq" || {
@@ -159,11 +161,12 @@ contents_stay() {
 }
 
 # An experiment that nobody trusts, one without results, and a plot that is yet to be drawn.
+# shellcheck disable=SC2016 # text, not variables
 make_experiments() {
 	mkdir -p "$given/hostile/results" "$given/untried"
 	printf '# untried: was it run?\n' > "$given/untried/README.md"
-	printf '# hostile: is <b class="evil">this</b> & "that" text?\n\n**Method.** <script>evil()</script> `a < b` & [a](javascript:x)\n' \
-		> "$given/hostile/README.md"
+	printf '# hostile: is <b class="evil">this</b> & "that" text?\n\n%s\n' \
+		'**Method.** <script>evil()</script> `a < b` & [a](javascript:x)' > "$given/hostile/README.md"
 	printf '# commit: <i class="evil">\n# machine: "M"\nname\tmodelled_cycles\n<b class="evil">&amp;</b>\t12345.5\nplain\t7\n' \
 		> "$given/hostile/results/odd.tsv"
 	printf 'tables=odd\nplots=odd\nplot() { printf "plot '\''%%s/odd.tsv'\'' using 0:2\\n" "$results"; }\n' \
@@ -222,7 +225,8 @@ ok "each plot is there, with its lines" browser_is "const plots = [...document.q
 	return plots.length === $(reference_files svg | wc -l) && plots.every(plot => plot.querySelectorAll('path').length > 5)"
 ok "no id is there twice" browser_is "const ids = [...document.querySelectorAll('[id]')].map(node => node.id);
 	return new Set(ids).size === ids.length"
-ok "each switch is there" browser_is "return document.querySelectorAll('#switches tbody tr').length === $(switch_table | wc -l)"
+ok "each switch is there" browser_is "return document.querySelectorAll('#switches tbody tr').length ===
+	$(switch_table | wc -l)"
 ok "an exit is chosen from the start" agrees_with_trace default
 ok "its exits are the traces'" exits_are_the_trace_s
 
@@ -271,7 +275,8 @@ ok "opens" browser_open "file://$folder/report/report.html"
 ok "text stays text" stays_text
 ok "the missing plot is drawn" browser_is "return document.querySelectorAll('#hostile .plot svg path').length > 5"
 ok "what is modelled is marked" browser_is "return document.querySelectorAll('#hostile td.modelled').length === 2"
-ok "what was not run is told" browser_is "return document.querySelector('#untried .empty').textContent.includes('exp untried')"
+ok "what was not run is told" browser_is "return document.querySelector('#untried .empty').textContent
+	.includes('exp untried')"
 ok "that run is in the explorer" browser_is "return document.querySelectorAll('#run option').length === 1 &&
 	document.getElementById('origin').textContent.includes('$trace')"
 ok "no errors here" no_errors
