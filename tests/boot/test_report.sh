@@ -281,6 +281,18 @@ ok "that run is in the explorer" browser_is "return document.querySelectorAll('#
 	document.getElementById('origin').textContent.includes('$trace')"
 ok "no errors here" no_errors
 
+# An experiment's own results, in short form, where ./turtles exp leaves them.
+mine=mine$$
+mkdir -p "$given/$mine" "$BUILD/experiments/$mine.quick/results"
+printf '# %s: whose?\n' $mine > "$given/$mine/README.md"
+printf 'tables=t\n' > "$given/$mine/experiment.sh"
+printf '# commit: c\nname\tcount\nx\t42\n' > "$BUILD/experiments/$mine.quick/results/t.tsv"
+report --results own --trace "$trace"
+rm -r "$BUILD/experiments/$mine.quick"
+ok "of one's own results" status_is 0
+ok "which are there, and told as such" grep -q "<td>42</td>" "$folder/report/report.html"
+ok "with the command that makes them" grep -q "exp $mine --quick" "$folder/report/report.html"
+
 ok "refused: no results of one's own" refused 2 'no results of your own are there; type: ./turtles exp NAME' --results own
 ok "refused: a run without a trace" refused 2 'it has no trace.bin' --trace "$given"
 rm -r "$given/hostile"
