@@ -355,7 +355,7 @@ demo:
 	+@scripts/demo.sh
 
 check:
-	@scripts/packages.sh build emulator check machines plots hosts
+	@scripts/packages.sh build emulator check machines plots hosts browser
 	+@scripts/check.sh gates host fuzz boot
 
 conform:

@@ -370,15 +370,21 @@ function listen() {
 	new ResizeObserver(() => exits[at] && drawLanes(exits[at])).observe(by('lanes'));
 }
 
+// In the contents, where one is.
+function tellPlace(links, id) {
+	for (const link of links.values())
+		link.removeAttribute('aria-current');
+	links.get(id).setAttribute('aria-current', 'true');
+	links.get(id).closest('ol').scrollLeft = links.get(id).offsetLeft - 40;
+}
+
 // The contents tell where one is; what is folded is printed.
+// What is folded is printed.
 function frame() {
 	const links = new Map([...document.querySelectorAll('nav a')].map(link => [link.hash.slice(1), link]));
 	const watcher = new IntersectionObserver(entries => {
-		for (const entry of entries.filter(candidate => candidate.isIntersecting)) {
-			for (const link of links.values())
-				link.removeAttribute('aria-current');
-			links.get(entry.target.id).setAttribute('aria-current', 'true');
-		}
+		for (const entry of entries.filter(candidate => candidate.isIntersecting))
+			tellPlace(links, entry.target.id);
 	}, { rootMargin: '-15% 0px -80% 0px' });
 
 	for (const id of links.keys())

@@ -17,7 +17,7 @@ version_of() {
 }
 
 tools() {
-	package_table build emulator check plots machines hosts | while IFS=$tab read -r group package probe; do
+	package_table build emulator check plots machines hosts browser | while IFS=$tab read -r group package probe; do
 		if is_present "$probe"; then
 			printf '  %-28s %-9s %s\n' "$package" "$group" "$(version_of "$package")"
 		else

@@ -130,7 +130,8 @@ int main(int argc, char **argv)
 		else
 			break;
 	if (i + 1 != argc)
-		fail(STATUS_USAGE, "usage: trace [--cut] [--exit N] [--format FORMAT] FILE");
+		fail(STATUS_USAGE,
+		     "usage: trace [--cut] [--exit N] [--format tree|json|chrome|folded|perf|table] FILE");
 	print_all(argv[i], only, print, may_be_cut);
 	return 0;
 }

@@ -17,10 +17,24 @@ static void print_time(FILE *out, const char *name, u64 ticks)
 	fprintf(out, ",\"%s\":%llu.%03llu", name, (unsigned long long)ticks / 1000, (unsigned long long)ticks % 1000);
 }
 
+/*
+ * A process for each CPU and a thread for each level, numbered from 1 on and no thread twice: Perfetto takes 0 for
+ * Linux's idle process, and its older versions put the threads 0 and 1 on one track.
+ */
+static unsigned process_number(unsigned cpu)
+{
+	return cpu + 1;
+}
+
+static unsigned thread_number(unsigned cpu, unsigned level)
+{
+	return process_number(cpu) * 10 + level;
+}
+
 static void begin_event(struct writer *w, const char *phase, const char *name, unsigned cpu, unsigned level)
 {
-	fprintf(w->out, "%s{\"ph\":\"%s\",\"name\":\"%s\",\"pid\":%u,\"tid\":%u", w->separator, phase, name, cpu,
-		level);
+	fprintf(w->out, "%s{\"ph\":\"%s\",\"name\":\"%s\",\"pid\":%u,\"tid\":%u", w->separator, phase, name,
+		process_number(cpu), thread_number(cpu, level));
 	w->separator = ",\n";
 }
 
@@ -72,6 +86,7 @@ static void print_vmx_argument(struct writer *w, const struct leg *leg)
 static void print_complete(struct writer *w, const struct leg *leg)
 {
 	begin_event(w, "X", leg_name(leg), leg->cpu, leg->level);
+	fprintf(w->out, ",\"cat\":\"%s\"", leg->level == 0 ? "exit" : "guest");
 	print_time(w->out, "ts", leg->start);
 	print_time(w->out, "dur", leg->ticks);
 	fprintf(w->out, ",\"args\":{\"%s\":%llu",

@@ -3,12 +3,11 @@
 # Debian's Chromium without a window, driven over the WebDriver protocol (W3C) by curl. Sourced behind lib.sh.
 
 BROWSER_SECONDS=60
-browser_at='' browser_pid=''
+browser_at='' browser_pid='' browser_session=''
 
-# browser_start WIDTH HEIGHT [ARGUMENT]...: a browser with that window; its profile is in $folder. Fails in one line.
+# browser_start WIDTH HEIGHT: a browser with that window; its profile is in $folder. Fails in one line.
 browser_start() {
 	browser_size="$1,$2"
-	shift 2
 	mkdir -p "$folder/browser"
 	HOME=$folder/browser chromedriver --port=0 > "$folder/browser/driver.log" 2>&1 &
 	browser_pid=$!
@@ -26,10 +25,10 @@ browser_start() {
 	}
 	browser_at=http://127.0.0.1:$browser_port/session
 	# Root may not have a sandbox; the pages are our own.
-	browser_session=$(jq -n --arg size "$browser_size" --arg profile "$folder/browser/profile" '{ capabilities: { alwaysMatch: {
-		"goog:loggingPrefs": { browser: "ALL", performance: "ALL" },
-		"goog:chromeOptions": { args: (["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-		"--no-first-run", "--window-size=" + $size, "--user-data-dir=" + $profile] + $ARGS.positional) } } } }' --args "$@" |
+	browser_session=$(jq -n --arg size "$browser_size" --arg profile "$folder/browser/profile" '{ capabilities: {
+		alwaysMatch: { "goog:loggingPrefs": { browser: "ALL", performance: "ALL" },
+		"goog:chromeOptions": { args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+		"--no-first-run", "--force-prefers-reduced-motion", "--window-size=" + $size, "--user-data-dir=" + $profile] } } } }' |
 		browser_send POST '' | jq -r .sessionId) || return 1
 	browser_at=$browser_at/$browser_session
 }
@@ -38,7 +37,7 @@ browser_stop() {
 	[ -n "$browser_pid" ] || return 0
 	browser_send DELETE '' > "$folder/browser/ignored" 2>&1 < /dev/null || :
 	kill "$browser_pid" 2> "$folder/browser/ignored" || :
-	wait "$browser_pid" || :
+	wait "$browser_pid" 2> "$folder/browser/ignored" || :
 	browser_pid=''
 }
 
@@ -91,6 +90,16 @@ browser_click() {
 browser_type() {
 	browser_found=$(browser_element "$1") && jq -n --arg text "$2" '{ text: $text }' |
 		browser_send POST "$browser_found/value" > "$folder/browser/answer"
+}
+
+# browser_looks WIDTH HEIGHT light|dark: the page as on a screen of that size, and for who prefers that scheme.
+browser_looks() {
+	jq -n --argjson width "$1" --argjson height "$2" '{ cmd: "Emulation.setDeviceMetricsOverride",
+		params: { width: $width, height: $height, deviceScaleFactor: 1, mobile: ($width < 800) } }' |
+		browser_send POST /goog/cdp/execute > "$folder/browser/answer" &&
+		jq -n --arg scheme "$3" '{ cmd: "Emulation.setEmulatedMedia",
+			params: { features: [{ name: "prefers-color-scheme", value: $scheme }] } }' |
+		browser_send POST /goog/cdp/execute > "$folder/browser/answer"
 }
 
 # browser_log KIND: browser (the console) or performance (among it all requests), since it was asked last.

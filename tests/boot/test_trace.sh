@@ -202,9 +202,9 @@ ok "two CPUs: the table's counts" same_counts two_cpus
 
 ok "JSON, and in the form of trace events" json first \
 	'(.traceEvents | type == "array") and ([.traceEvents[] | select((.ph | IN("M", "X", "i", "s", "t", "f") | not)
-	or (.name | type != "string") or (.pid | type != "number") or (.tid | IN(0, 1, 2) | not))] | length == 0)'
+	or (.name | type != "string") or (.pid | type != "number") or (.pid != 1) or (.tid | IN(10, 11, 12) | not))] | length == 0)'
 ok "levels are tracks with names" json first \
-	'[.traceEvents[] | select(.name == "thread_name") | [.tid, .args.name]] == [[0, "L0"], [1, "L1"], [2, "L2"]]'
+	'[.traceEvents[] | select(.name == "thread_name") | [.tid, .args.name]] == [[10, "L0"], [11, "L1"], [12, "L2"]]'
 ok "all that is not a name has its time, in order" json first \
 	'[.traceEvents[] | select(.ph == "X") | .ts] | length > 1000 and . == sort'
 ok "at any time one level runs" json first \
@@ -214,7 +214,7 @@ ok "L2's exits are in it" json first "[.traceEvents[] | select(.args.exit_of == 
 	awk -F '\t' '$1 == "l2" { n += $4 } END { print n }' "$folder/first/exits.tsv")"
 ok "each cause is a flow, from L2 to L0's last step" json first \
 	'[.traceEvents[] | select(.cat == "cause")] | group_by(.id) | length > 100 and
-	all(.[]; .[0].ph == "s" and .[0].tid == 2 and .[-1].ph == "f" and .[-1].tid == 0 and (.[1:-1] | all(.[]; .ph == "t")))'
+	all(.[]; .[0].ph == "s" and .[0].tid == 12 and .[-1].ph == "f" and .[-1].tid == 10 and (.[1:-1] | all(.[]; .ph == "t")))'
 ok "one exit alone" json bare_fields '[.traceEvents[] | select(.ph == "X") | .args.l2_exit] | unique | length > 1'
 tell bare_fields --format chrome --exit "$round_trip"
 ok "has its own steps only" jq -e \
