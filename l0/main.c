@@ -58,7 +58,10 @@ static void enable_vmx(struct cpu *cpu)
 		l0_panic("VMXON failed");
 }
 
-/* A field exists if VMREAD knows it. */
+/*
+ * A field exists if VMREAD knows it. The emulated CPU, if it is not alone, knows some at first that its model has not:
+ * those go by their controls.
+ */
 static void probe_fields(void)
 {
 	for (unsigned f = 0; f < VMCS_FIELDS; f++) {
@@ -67,6 +70,7 @@ static void probe_fields(void)
 		if (vmread_checked(vmcs_field[f].encoding, &value) == VMX_SUCCEED)
 			field_set_add(&host_caps.fields, (enum vmcs_field)f);
 	}
+	capabilities_limit_fields(&host_caps);
 }
 
 struct cpu *cpu_bring_up(unsigned number, u64 ram_bytes)

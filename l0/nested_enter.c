@@ -445,7 +445,11 @@ static const struct vmx_msr_entry refused_list[1] __attribute__((aligned(16))) =
 
 static void try_guest_state(struct vmcs_slot *slot)
 {
-	slot->trying = field12(slot, F_vm_entry_msr_load_count) != 0;
+	bool waits = smp_l2_waits();
+
+	slot->trying = waits || field12(slot, F_vm_entry_msr_load_count);
+	if (waits) /* Bochs would not leave the state, though the entry fails */
+		vmwrite(ENC_guest_activity_state, ACTIVITY_active);
 	vmwrite(ENC_vm_entry_msr_load_address, home_physical(refused_list));
 	vmwrite(ENC_vm_entry_msr_load_count, slot->trying ? ARRAY_SIZE(refused_list) : 0);
 }
@@ -504,9 +508,7 @@ static void begin_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->accesses = &cpu->nested.accesses;
 	if (UNLIKELY(!slot->launched02))
 		wish(cpu, WISH_look); /* at the launch state */
-	if (UNLIKELY(smp_l2_waits()))
-		nested_guest_state_tried(cpu, slot); /* it never enters, and Bochs would not leave the state */
-	else if (UNLIKELY(slot->trying || field12(slot, F_vm_entry_msr_load_count)))
+	if (UNLIKELY(smp_l2_waits() || slot->trying || field12(slot, F_vm_entry_msr_load_count)))
 		try_guest_state(slot);
 }
 

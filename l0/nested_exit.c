@@ -317,6 +317,8 @@ static COLD void refused_by_cpu(struct cpu *cpu, u32 reason)
 
 	stats_exit(&cpu->stats, LEVEL_2, reason);
 	slot->settled = 0; /* vmcs02 may still be clear, at which no settled entry looks */
+	if (field12(slot, F_guest_activity_state) == ACTIVITY_wait_for_sipi) /* try_guest_state() has hidden it */
+		vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
 	wish(cpu, WISH_look);
 	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
 		nested_guest_state_tried(cpu, slot);

@@ -230,19 +230,37 @@ static u64 ept_vpid_for_l1(u64 host, const struct vmx_policy *wish)
 	return host & wish->ept_vpid & offered;
 }
 
-static struct field_set fields_for_l1(const struct field_set *host, const struct vmx_policy *wish)
+/* Of these fields, those that exist with these controls. */
+static struct field_set fields_given(const struct field_set *fields, const u32 controls[CONTROL_GROUPS])
 {
-	struct field_set conditional = { { 0 } }, offered = { { 0 } }, fields;
+	struct field_set conditional = { { 0 } }, offered = { { 0 } }, given;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(control_fields); i++) {
 		field_set_unite(&conditional, &control_fields[i].fields.set);
-		if (wish->controls[control_fields[i].control.group] & control_fields[i].control.bit)
+		if (controls[control_fields[i].control.group] & control_fields[i].control.bit)
 			field_set_unite(&offered, &control_fields[i].fields.set);
 	}
 	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
-		fields.word[i] = host->word[i] & fields_of_l0.set.word[i] &
-				 (~conditional.word[i] | offered.word[i]);
+		given.word[i] = fields->word[i] & (~conditional.word[i] | offered.word[i]);
+	return given;
+}
+
+static struct field_set fields_for_l1(const struct field_set *host, const struct vmx_policy *wish)
+{
+	struct field_set fields = fields_given(host, wish->controls);
+
+	for (unsigned i = 0; i < FIELD_SET_WORDS; i++)
+		fields.word[i] &= fields_of_l0.set.word[i];
 	return fields;
+}
+
+void capabilities_limit_fields(struct vmx_capabilities *host)
+{
+	u32 controls[CONTROL_GROUPS];
+
+	for (unsigned group = 0; group < CONTROL_GROUPS; group++)
+		controls[group] = controls_allowed(host, (enum control_group)group);
+	host->fields = fields_given(&host->fields, controls);
 }
 
 /* SDM "VMCS Enumeration": the highest index of any encoding, in the place that it has in encodings. */

@@ -46,6 +46,9 @@ struct vmx_policy {
 /* Everything that L0 implements today. */
 extern const struct vmx_policy vmx_policy_default;
 
+/* Take from the host's fields those that exist with a control that it has not; SDM "Field Encoding in VMCS". */
+void capabilities_limit_fields(struct vmx_capabilities *host);
+
 /* L1's capabilities: a pure function of the host's and of policy. SDM "VMX Capability Reporting Facility". */
 void capabilities_for_l1(struct vmx_capabilities *caps12, const struct vmx_capabilities *host,
 			 const struct vmx_policy *policy);

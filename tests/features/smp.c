@@ -236,6 +236,26 @@ static bool sipi_to_l2(bool init)
 	       (!init || exits[1] == ACTIVITY_wait_for_sipi);
 }
 
+static void wait_in_vain(void)
+{
+	guest_new(&plain, 0);
+	guest_call(l2_twice, 0);
+	vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
+	vmwrite(ENC_guest_rflags, 0);
+	keep(guest_resume());
+}
+
+/* SDM "Checks on the Guest State Area": what does not get there does not wait. The SIPI is for one that does. */
+static bool no_sipi_to_l2(void)
+{
+	cpu_begin(1, wait_in_vain);
+	cpus_pause();
+	ipi(1, IPI_SIPI | SIPI_SEEN);
+	until_done(1);
+	tell_last("L2 that cannot wait for a SIPI", 1);
+	return last[1].reason == (REASON_entry_failure_guest_state | EXIT_REASON_ENTRY_FAILURE);
+}
+
 /* A SIPI does nothing to a CPU that does not wait for it. */
 static bool sipi_to_running(void)
 {
@@ -434,7 +454,8 @@ bool feature(void)
 	if (!start_all())
 		return false;
 	good = guests_on_all() && migrate(0, 1) && migrate(1, 0) && migrate(1, count - 1) && bitmap_of_other_cpu() &&
-	       nmi_to_l2() && sipi_to_l2(false) && sipi_to_running() && start_again();
+	       nmi_to_l2() && sipi_to_l2(false) && no_sipi_to_l2() &&
+	       sipi_to_running() && start_again();
 	if (good && has_word("init"))
 		good = sipi_to_l2(true) && used_twice() && init_to_l2() && init_to_root() && init_at_vmxoff();
 	return good;

@@ -336,6 +336,23 @@ static void the_other_fields_need_no_control(void **state)
 	}
 }
 
+static void a_host_has_no_field_of_a_control_that_it_lacks(void **state)
+{
+	struct vmx_capabilities host = fake_host(), all = fake_host();
+
+	(void)state;
+	capabilities_limit_fields(&host);
+	assert_memory_equal(&host.fields, &all.fields, sizeof(all.fields));
+	fake_allow(&host, CONTROLS_proc2,
+		   controls_allowed(&host, CONTROLS_proc2) & ~(u32)PROC2_sub_page_write_permissions);
+	fake_allow(&host, CONTROLS_entry, controls_allowed(&host, CONTROLS_entry) & ~(u32)ENTRY_load_cet_state);
+	capabilities_limit_fields(&host);
+	assert_false(field_set_has(&host.fields, F_sub_page_permission_table_pointer));
+	assert_false(field_set_has(&host.fields, F_guest_ssp));
+	assert_true(field_set_has(&host.fields, F_host_ssp));
+	assert_true(field_set_has(&host.fields, F_guest_rsp));
+}
+
 static void the_highest_index_is_that_of_the_fields_offered(void **state)
 {
 	struct vmx_capabilities host = fake_host(), caps12 = fake_caps12();
@@ -472,6 +489,7 @@ int main(void)
 		cmocka_unit_test(msrs_are_present_with_what_they_describe),
 		cmocka_unit_test(fields_come_and_go_with_their_controls),
 		cmocka_unit_test(the_other_fields_need_no_control),
+		cmocka_unit_test(a_host_has_no_field_of_a_control_that_it_lacks),
 		cmocka_unit_test(the_highest_index_is_that_of_the_fields_offered),
 		cmocka_unit_test(a_wish_is_brought_within_the_capability),
 		cmocka_unit_test(what_l0_needs_is_named_when_it_is_missing),
