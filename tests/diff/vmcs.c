@@ -16,8 +16,8 @@
 #define HANDLER_LSTAR (VM_ADDRESS(PAGE_HANDLERS) + 0xe0 * HANDLER_SIZE)
 
 /*
- * L0 offers none of these (docs/differences.md), and a full log of page modifications is beyond the emulated CPU, as is
- * what a virtual interrupt's delivery reports.
+ * L0 does not offer all of these (docs/differences.md). What sub-pages let through depends on the emulated CPU's TLB, a
+ * full log of page modifications is beyond it, as is what a virtual interrupt's delivery reports.
  */
 #define PROC2_LEFT_OUT (PROC2_sub_page_write_permissions | PROC2_enable_pml)
 #define EXIT_LEFT_OUT (EXIT_load_ia32_perf_global_ctrl | EXIT_save_vmx_preemption_timer_value)
