@@ -30,11 +30,6 @@ bool ept02_cache_add_sub_pages(struct ept02_cache *cache)
 	return true;
 }
 
-u64 ept02_key(u64 eptp12)
-{
-	return eptp12 & (EPTP_ADDRESS | EPTP_ACCESSED_DIRTY | EPTP_WALK_LENGTH);
-}
-
 u64 ept02_eptp(const struct ept02 *ept02)
 {
 	return ept02->root | MEMORY_WB | EPTP_WALK_LENGTH_4 | (ept02->eptp12 & EPTP_ACCESSED_DIRTY);
@@ -48,7 +43,8 @@ static void clear(struct ept02_cache *cache, struct ept02 *ept02, u64 *count)
 	if (ept02->sub_pages)
 		ept_sub_page_clear(cache->pages, ept02->sub_pages);
 	ept02->table = NULL;
-	ept02->filled = false;
+	ept02->filled = ept02->outdated = false;
+	ept02->fill_count = 0;
 	ept02->invalidate = true;
 	++*count;
 }
@@ -117,6 +113,13 @@ static enum ept_table_change map_leaf(struct ept02_cache *cache, struct ept02 *e
 	return ept_table_map(cache->pages, ept02->root, address, leaf);
 }
 
+static void note_fill(struct ept02 *ept02, u64 fill)
+{
+	if (ept02->fill_count < EPT02_FILLS)
+		ept02->fills[ept02->fill_count] = fill;
+	ept02->fill_count++;
+}
+
 /* With the permissions that the page has, if any: without them, the CPU would find none. */
 static enum ept_table_change map_whole(struct ept02_cache *cache, struct ept02 *ept02, u64 address,
 				       const struct ept_leaf *leaf, u64 sub_pages)
@@ -129,7 +132,7 @@ static enum ept_table_change map_whole(struct ept02_cache *cache, struct ept02 *
 	return change;
 }
 
-static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, const struct ept_leaf *leaf,
+static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, u8 access, const struct ept_leaf *leaf,
 		u64 sub_pages)
 {
 	u64 address = ALIGN_DOWN(address20, EPT_LEVEL_SIZE(leaf->level));
@@ -146,6 +149,8 @@ static void map(struct ept02_cache *cache, struct ept02 *ept02, u64 address20, c
 		evicted = least_recently_used(cache, true);
 		clear(cache, evicted, &cache->evictions);
 	}
+	if (ept02->fill_count <= EPT02_FILLS)
+		note_fill(ept02, EPT02_FILL(address20, access, leaf->level));
 	/* The violation made the CPU forget this address, but not its neighbours' way through that table. */
 	if (change == EPT_TABLE_RELEASED)
 		ept02->invalidate = true;
@@ -172,11 +177,13 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 			       const struct ept_memory *memory12, const struct ept01_view *view01)
 {
 	struct ept_walk_result walk12 = ept_walk(eptp12, address20, access, features12, memory12);
-	struct ept02_result result = { .rights12 = walk12.rights, .suppress_ve12 = walk12.suppress_ve,
-				       .address10 = walk12.address };
-	struct ept_leaf leaf01, leaf;
+	struct ept02_result result; /* of which some is valid only by fill */
+	struct ept_leaf leaf01, *leaf = &result.leaf;
 
 	ASSERT(ept02->eptp12 == ept02_key(eptp12));
+	result.rights12 = walk12.rights;
+	result.suppress_ve12 = walk12.suppress_ve;
+	result.address10 = walk12.address;
 	if (walk12.status != EPT_WALK_OK) {
 		result.fill = walk_failure(walk12.status);
 		return result;
@@ -186,13 +193,12 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
 		return result;
 	}
 	result.fill = EPT02_FILLED;
-	leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
-	leaf.sub_pages = walk12.sub_page;
+	*leaf = ept_compose(address20, walk12.address, &walk12.leaf, &leaf01, cache->max_level);
+	leaf->sub_pages = walk12.sub_page;
 	/* The first write must exit, so that the walk can set the dirty flag. */
 	if (!walk12.dirty)
-		leaf.rights &= ~EPT_WRITE;
-	map(cache, ept02, address20, &leaf, walk12.sub_pages);
-	result.leaf = leaf;
+		leaf->rights &= ~EPT_WRITE;
+	map(cache, ept02, address20, access, leaf, walk12.sub_pages);
 	return result;
 }
 
@@ -207,4 +213,43 @@ void ept02_drop_all(struct ept02_cache *cache)
 {
 	for (unsigned i = 0; i < cache->taken; i++)
 		clear(cache, &cache->slots[i], &cache->drops);
+}
+
+static void outdate(struct ept02 *ept02)
+{
+	if (ept02->filled)
+		ept02->outdated = ept02->invalidate = true;
+}
+
+void ept02_outdate(struct ept02_cache *cache, u64 eptp12)
+{
+	for (unsigned i = 0; i < cache->taken; i++)
+		if (!((cache->slots[i].eptp12 ^ eptp12) & EPTP_ADDRESS))
+			outdate(&cache->slots[i]);
+}
+
+void ept02_outdate_all(struct ept02_cache *cache)
+{
+	for (unsigned i = 0; i < cache->taken; i++)
+		outdate(&cache->slots[i]);
+}
+
+/* Of few pages the tables stay, as they will be needed again. */
+unsigned ept02_empty(struct ept02_cache *cache, struct ept02 *ept02, u64 fills[EPT02_FILLS])
+{
+	unsigned count = ept02->fill_count;
+
+	if (count > EPT02_FILLS) {
+		clear(cache, ept02, &cache->drops);
+		return 0;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		fills[i] = ept02->fills[i];
+		ept_table_remove(cache->pages, ept02->root, EPT02_FILL_ADDRESS(fills[i]), EPT02_FILL_LEVEL(fills[i]));
+	}
+	ept02->table = NULL; /* it may have been released */
+	ept02->outdated = false;
+	ept02->fill_count = 0;
+	cache->drops++;
+	return count;
 }

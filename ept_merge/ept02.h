@@ -5,6 +5,13 @@
 #include "ept_table.h"
 #include "ept_walk.h"
 
+/* A page that was composed: its L2-physical address, with the access that asked for it and its level below. */
+#define EPT02_FILL(address, access, level) (ALIGN_DOWN(address, PAGE_SIZE) | (u64)(level) << 3 | (access))
+#define EPT02_FILL_ADDRESS(fill) ALIGN_DOWN(fill, PAGE_SIZE)
+#define EPT02_FILL_ACCESS(fill) ((u8)((fill) & EPT_RWX))
+#define EPT02_FILL_LEVEL(fill) ((unsigned)(fill) >> 3 & 7)
+#define EPT02_FILLS 32
+
 struct ept02 {
 	u64 eptp12; /* the key, as ept02_key() cuts it; 0 if unused */
 	u64 root;   /* host physical address of the PML4 page */
@@ -19,6 +26,9 @@ struct ept02 {
 	 * (single-context, on ept02_eptp()) before it enters L2 on these tables, and clear this.
 	 */
 	bool invalidate;
+	bool outdated; /* L1 has invalidated it: ept02_empty() before L2 next runs on it */
+	unsigned fill_count; /* of those in the tables; more than EPT02_FILLS: nobody knows which */
+	u64 fills[EPT02_FILLS];
 };
 
 /* How L1's memory lies in the host's: the leaf of EPT01 around an L1-physical address. */
@@ -76,7 +86,10 @@ bool ept02_cache_add_sub_pages(struct ept02_cache *cache);
  * since tables composed under one setting are wrong under another: with the flags on, EPT02 withholds
  * writes from pages that are not dirty in EPT12.
  */
-u64 ept02_key(u64 eptp12);
+static inline u64 ept02_key(u64 eptp12)
+{
+	return eptp12 & (EPTP_ADDRESS | EPTP_ACCESSED_DIRTY | EPTP_WALK_LENGTH);
+}
 
 /*
  * The tables for eptp12 and, where sub-page write permissions go with it, spptp12, else EPT02_NO_SUB_PAGES: those kept,
@@ -104,6 +117,14 @@ struct ept02_result ept02_fill(struct ept02_cache *cache, struct ept02 *ept02, u
  * SDM "Operations that Invalidate Cached Mappings".
  */
 void ept02_drop(struct ept02_cache *cache, u64 eptp12);
+/*
+ * The same, but not before L2 is to run on them: they are marked as outdated. What ept02_empty() then returns may be
+ * filled again at once.
+ */
+void ept02_outdate(struct ept02_cache *cache, u64 eptp12);
+void ept02_outdate_all(struct ept02_cache *cache);
+/* Drop what was composed there, and tell how many pages that were if they are few: 0 otherwise. */
+unsigned ept02_empty(struct ept02_cache *cache, struct ept02 *ept02, u64 fills[EPT02_FILLS]);
 /* INVEPT global, or EPT01 has changed under them. The slots keep their roots. */
 void ept02_drop_all(struct ept02_cache *cache);
 

@@ -108,6 +108,23 @@ void ept_table_unmap(const struct ept_pages *pages, u64 root, u64 address)
 		ept_table_set(entry, 0);
 }
 
+void ept_table_remove(const struct ept_pages *pages, u64 root, u64 address, unsigned level)
+{
+	u64 *table = pages->entries(pages->context, root), *entry, old;
+
+	for (unsigned above = EPT_LEVELS; above > level; above--) {
+		entry = ept_table_entry(table, address, above);
+		if (!is_table(*entry, above))
+			return;
+		table = table_below(pages, *entry);
+	}
+	entry = ept_table_entry(table, address, level);
+	old = *entry;
+	ept_table_set(entry, 0);
+	if (is_table(old, level))
+		release_table(pages, old, level);
+}
+
 bool ept_table_protect(const struct ept_pages *pages, u64 root, u64 address, u8 rights)
 {
 	unsigned level;

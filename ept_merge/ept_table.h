@@ -54,6 +54,9 @@ bool ept_table_lookup(const struct ept_pages *pages, u64 root, u64 address, stru
 /* Remove the page that maps address, whatever its size. */
 void ept_table_unmap(const struct ept_pages *pages, u64 root, u64 address);
 
+/* Remove what maps the size of a page of that level around address: that page, or smaller ones with their table. */
+void ept_table_remove(const struct ept_pages *pages, u64 root, u64 address, unsigned level);
+
 /*
  * Give the 4 KiB page at address these rights (none: unmap it), splitting a larger page around it; a
  * page that is not mapped stays so. False when the pool is empty: the rights are then as they were.

@@ -118,10 +118,13 @@ static enum ept_walk_status look_at_sub_pages(const struct step *leaf, u64 addre
 struct ept_walk_result ept_walk(u64 eptp, u64 address, u8 access, const struct ept_features *features,
 				const struct ept_memory *memory)
 {
-	struct ept_walk_result result = { .rights = EPT_RWX };
+	struct ept_walk_result result; /* of which some is valid only by its status */
 	struct step steps[EPT_LEVELS + 1];
 	unsigned level;
 
+	result.rights = EPT_RWX;
+	result.address = 0;
+	result.suppress_ve = result.sub_page = false;
 	if (address >> ADDRESS_WIDTH) {
 		result.status = EPT_WALK_VIOLATION;
 		result.rights = 0;

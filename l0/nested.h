@@ -79,6 +79,10 @@ struct vmcs_slot {
 	bool reads_at_exit;             /* some of that there is */
 	struct field_set always_dirty; /* what L2 may have changed in vmcs02 though vmcs12 must keep its value */
 	struct ept02 *ept02;
+	/* As of the last entry that was not settled: the other key of ept02; where L1's RAM is that has EPT12's root */
+	u64 spptp12;
+	const u8 *piece12;
+	u64 piece12_start, piece12_size;
 	/* L1 has been told of an EPT violation at this L2-physical address, by an access of this kind; 0: of none. */
 	u64 awaited20;
 	u8 awaited_access;

@@ -43,16 +43,13 @@ static bool has_sub_pages(const struct vmcs_slot *slot)
 }
 
 /* EPT12 as a walk finds it: mostly in the piece of L1's RAM that has its root. */
-static struct ept_memory memory12_of(struct cpu *cpu, struct walk12 *walk, const struct vmcs_slot *slot)
+static ALWAYS_INLINE struct ept_memory memory12_of(struct cpu *cpu, struct walk12 *walk, const struct vmcs_slot *slot)
 {
-	struct l1_piece piece = l1_piece(field12(slot, F_ept_pointer) & EPTP_ADDRESS);
-
 	return (struct ept_memory){
 		.context = walk, .entry = entry12_at, .set_bits = set_bits12,
-		.window = piece.at, .window_start = piece.start, .window_size = piece.size,
+		.window = slot->piece12, .window_start = slot->piece12_start, .window_size = slot->piece12_size,
 		.path = options.ept12_path ? &cpu->nested.path12 : NULL,
-		.sub_pages = walk->translated && UNLIKELY(has_sub_pages(slot)),
-		.spptp = field12(slot, F_sub_page_permission_table_pointer),
+		.sub_pages = walk->translated && slot->spptp12 != EPT02_NO_SUB_PAGES, .spptp = slot->spptp12,
 	};
 }
 
@@ -61,11 +58,39 @@ static const struct ept01_view view01 = { NULL, ept01_lookup };
 static struct ept02 *ept02_of(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	u64 spptp12 = has_sub_pages(slot) ? field12(slot, F_sub_page_permission_table_pointer) : EPT02_NO_SUB_PAGES;
 
-	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12) || slot->ept02->spptp12 != spptp12)
-		slot->ept02 = ept02_get(&cpu->nested.ept02, eptp12, spptp12);
+	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12) || slot->ept02->spptp12 != slot->spptp12)
+		slot->ept02 = ept02_get(&cpu->nested.ept02, eptp12, slot->spptp12);
 	return slot->ept02;
+}
+
+static void note_mapping(u64 address10, const struct ept_leaf *leaf)
+{
+	u64 size = EPT_LEVEL_SIZE(leaf->level);
+
+	watch_mapped02(ALIGN_DOWN(address10, size), size);
+}
+
+/* What EPT12 maps at an address of L2's goes into EPT02, if an access finds all it needs there. */
+static ALWAYS_INLINE void compose_ahead(struct cpu *cpu, const struct vmcs_slot *slot, u64 address20, u8 access)
+{
+	struct walk12 walk = { .sets_nothing = true };
+	struct ept_memory memory12 = memory12_of(cpu, &walk, slot);
+	struct ept02_result result =
+		ept02_fill(&cpu->nested.ept02, slot->ept02, field12(slot, F_ept_pointer), address20, access,
+			   &cpu->nested.features12, &memory12, &view01);
+
+	if (result.fill == EPT02_FILLED)
+		note_mapping(result.address10, &result.leaf);
+}
+
+static COLD void renew(struct cpu *cpu, const struct vmcs_slot *slot)
+{
+	u64 fills[EPT02_FILLS];
+	unsigned count = ept02_empty(&cpu->nested.ept02, slot->ept02, fills);
+
+	for (unsigned i = 0; i < count; i++)
+		compose_ahead(cpu, slot, EPT02_FILL_ADDRESS(fills[i]), EPT02_FILL_ACCESS(fills[i]));
 }
 
 static bool has_ept12(const struct vmcs_slot *slot)
@@ -73,16 +98,30 @@ static bool has_ept12(const struct vmcs_slot *slot)
 	return vmcs12_controls(&slot->vmcs12, CONTROLS_proc2) & PROC2_enable_ept;
 }
 
+/* What every walk of EPT12 needs until the next such entry. */
+static void note_tables12(struct vmcs_slot *slot)
+{
+	struct l1_piece piece = l1_piece(field12(slot, F_ept_pointer) & EPTP_ADDRESS);
+
+	slot->spptp12 = has_sub_pages(slot) ? field12(slot, F_sub_page_permission_table_pointer) : EPT02_NO_SUB_PAGES;
+	slot->piece12 = piece.at;
+	slot->piece12_start = piece.start;
+	slot->piece12_size = piece.size;
+}
+
 u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot)
 {
 	struct ept02 *ept02;
 	u64 eptp02;
 
+	note_tables12(slot);
 	if (!has_ept12(slot))
 		return eptp01; /* L1 shadows L2's paging itself: L2-physical is L1-physical */
 	ept02 = ept02_of(cpu, slot);
 	if (!options.ept02_cache)
 		ept02_drop(&cpu->nested.ept02, vmcs12_get(&slot->vmcs12, F_ept_pointer));
+	if (UNLIKELY(ept02->outdated))
+		renew(cpu, slot);
 	ept02->used = ++cpu->nested.ept02.clock; /* the least recently used goes first when room is wanted */
 	eptp02 = ept02_eptp(ept02);
 	if (ept02->invalidate) {
@@ -94,7 +133,7 @@ u64 nested_eptp02(struct cpu *cpu, struct vmcs_slot *slot)
 
 u64 nested_spptp02(const struct vmcs_slot *slot)
 {
-	return has_sub_pages(slot) ? slot->ept02->sub_pages : 0;
+	return slot->spptp12 != EPT02_NO_SUB_PAGES ? slot->ept02->sub_pages : 0;
 }
 
 /* SDM "Exit Qualification for EPT Violations": the access as the CPU saw it, the rights as EPT12 has them. */
@@ -117,13 +156,6 @@ static void denied_by_ept01(struct cpu *cpu, u64 address10, u8 access)
 		watch_written(address10);
 	if (!ept01_lookup(NULL, address10, &leaf) || (access & ~leaf.rights))
 		exit_unexpected(cpu, "EPT01 denies L2 an access that EPT12 allows");
-}
-
-static void note_mapping(u64 address10, const struct ept_leaf *leaf)
-{
-	u64 size = EPT_LEVEL_SIZE(leaf->level);
-
-	watch_mapped02(ALIGN_DOWN(address10, size), size);
 }
 
 bool nested_translate20(struct cpu *cpu, u64 address20, u64 *address10)
@@ -216,19 +248,13 @@ static void violation_of_ept12(struct cpu *cpu, struct vmcs_slot *slot, const st
 
 void nested_compose_ahead(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	struct walk12 walk = { .sets_nothing = true };
 	u64 eptp12 = vmcs12_get(&slot->vmcs12, F_ept_pointer);
-	struct ept_memory memory12 = memory12_of(cpu, &walk, slot);
 	u8 access = slot->awaited_access;
-	struct ept02_result result;
 
 	slot->awaited_access = 0;
-	if (!slot->ept02 || slot->ept02->eptp12 != ept02_key(eptp12)) /* L1 has changed it, and it is not checked yet */
-		return;
-	result = ept02_fill(&cpu->nested.ept02, slot->ept02, eptp12, slot->awaited20, access, &cpu->nested.features12,
-			    &memory12, &view01);
-	if (result.fill == EPT02_FILLED)
-		note_mapping(result.address10, &result.leaf);
+	/* Otherwise L1 has changed it, and it is not checked yet. */
+	if (slot->ept02 && slot->ept02->eptp12 == ept02_key(eptp12))
+		compose_ahead(cpu, slot, slot->awaited20, access);
 }
 
 static bool is_translated(u64 qualification)

@@ -499,6 +499,22 @@ static bool gather_invalidation(struct cpu *cpu, u64 exists, u64 first_type, str
 	return read_operand(cpu, &operand, what->word, sizeof(what->word));
 }
 
+static void drop_ept02(struct ept02_cache *cache, u64 eptp12)
+{
+	if (options.ept02_renewal)
+		ept02_outdate(cache, eptp12);
+	else
+		ept02_drop(cache, eptp12);
+}
+
+static void drop_ept02_all(struct ept02_cache *cache)
+{
+	if (options.ept02_renewal)
+		ept02_outdate_all(cache);
+	else
+		ept02_drop_all(cache);
+}
+
 void nested_invept_exit(struct cpu *cpu)
 {
 	const struct vmx_capabilities *caps12 = &cpu->nested.caps12;
@@ -507,13 +523,13 @@ void nested_invept_exit(struct cpu *cpu)
 	if (!gather_invalidation(cpu, EPT_CAP_INVEPT, EPT_CAP_INVEPT_SINGLE >> INVEPT_single_context, &what))
 		return;
 	if (what.type == INVEPT_global) {
-		ept02_drop_all(&cpu->nested.ept02);
+		drop_ept02_all(&cpu->nested.ept02);
 		succeed();
 	} else if (eptp_valid(what.descriptor.low, capability(caps12, MSR_IA32_VMX_EPT_VPID_CAP), caps12->maxphyaddr)) {
 		if (options.selective_invalidation)
-			ept02_drop(&cpu->nested.ept02, what.descriptor.low);
+			drop_ept02(&cpu->nested.ept02, what.descriptor.low);
 		else
-			ept02_drop_all(&cpu->nested.ept02);
+			drop_ept02_all(&cpu->nested.ept02);
 		succeed();
 	} else {
 		fail(cpu, VMERR_invalid_operand_to_invept_invvpid);

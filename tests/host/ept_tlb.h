@@ -28,7 +28,7 @@ struct tlb_pointer {
 
 /* What has been seen at all. */
 struct tlb_seen {
-	unsigned uses, cached, pointed, stale, invalidations;
+	unsigned uses, cached, pointed, stale, invalidations, renewals;
 };
 
 struct tlb_cpu {

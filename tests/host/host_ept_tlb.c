@@ -167,6 +167,14 @@ static void note_all(struct tlb_test *test, bool forget)
 		note(test, i, forget);
 }
 
+static bool sets_nothing(void *context, u64 address, u64 bits)
+{
+	(void)context;
+	(void)address;
+	(void)bits;
+	return false;
+}
+
 void tlb_l1_changes(struct tlb_test *test, unsigned context)
 {
 	world_change12(&test->world, context);
@@ -175,20 +183,43 @@ void tlb_l1_changes(struct tlb_test *test, unsigned context)
 
 void tlb_l1_invalidates(struct tlb_test *test, unsigned context)
 {
-	ept02_drop(&test->cache, test->world.eptp12[context]);
+	if (host_random_percent(test->cpu.random, 50))
+		ept02_outdate(&test->cache, test->world.eptp12[context]);
+	else
+		ept02_drop(&test->cache, test->world.eptp12[context]);
 	note_tables(test, context, true);
 }
 
 void tlb_l1_invalidates_all(struct tlb_test *test)
 {
-	ept02_drop_all(&test->cache);
+	if (host_random_percent(test->cpu.random, 50))
+		ept02_outdate_all(&test->cache);
+	else
+		ept02_drop_all(&test->cache);
 	note_all(test, true);
 }
 
 void tlb_l0_changes(struct tlb_test *test)
 {
 	world_change01(&test->world);
-	tlb_l1_invalidates_all(test);
+	ept02_drop_all(&test->cache);
+	note_all(test, true);
+}
+
+/* What was dropped comes back as the tables are now, where no flag is to be set for it. */
+static void l0_renews(struct tlb_test *test, unsigned context, struct ept02 *ept02)
+{
+	struct world *world = &test->world;
+	struct ept_memory only_look = world->memory12;
+	u64 fills[EPT02_FILLS];
+	unsigned count = ept02_empty(&test->cache, ept02, fills);
+
+	only_look.set_bits = sets_nothing;
+	for (unsigned i = 0; i < count; i++)
+		ept02_fill(&test->cache, ept02, world->eptp12[context], EPT02_FILL_ADDRESS(fills[i]),
+			   EPT02_FILL_ACCESS(fills[i]), &world->features12, &only_look, &world->view01);
+	assert_false(ept02->outdated);
+	test->cpu.seen->renewals += count > 0;
 }
 
 /* What L0 does before it enters L2. */
@@ -196,6 +227,8 @@ static struct ept02 *l0_enter(struct tlb_test *test, unsigned context)
 {
 	struct ept02 *ept02 = ept02_get(&test->cache, test->world.eptp12[context], EPT02_NO_SUB_PAGES);
 
+	if (ept02->outdated)
+		l0_renews(test, context, ept02);
 	if (ept02->invalidate) {
 		cpu_invept(&test->cpu, ept02_eptp(ept02) & EPTP_ADDRESS);
 		ept02->invalidate = false;

@@ -248,6 +248,53 @@ static void drop_goes_by_the_address_of_the_tables(void **state)
 	assert_int_equal(test->pool02.in_use, SLOTS);
 }
 
+/* Few pages: they are told, and gone, whatever has become of a larger page among them; their tables stay. */
+static void what_is_outdated_is_emptied_and_told(void **state)
+{
+	struct cache_test *test = *state;
+	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES);
+	u64 fills[EPT02_FILLS];
+
+	ept02_outdate(&test->cache, test->eptp12);
+	assert_false(ept02->outdated); /* there is nothing */
+	map12(test, test->eptp12, ADDRESS20, 2, MIB(2) | EPT_RWX | WB | EPT_LARGE);
+	assert_int_equal(fill(test, test->eptp12, ADDRESS20, EPT_READ).leaf.level, 2);
+	map12(test, test->eptp12, ADDRESS20, 1, ADDRESS10 | EPT_RWX | WB);
+	assert_int_equal(fill(test, test->eptp12, ADDRESS20, EPT_WRITE).leaf.level, 1);
+	assert_int_equal(translate02(test, test->eptp12, ADDRESS20 ^ PAGE_SIZE).status, FAKE_MAPPED);
+	ept02_outdate(&test->cache, test->eptp12);
+	assert_true(ept02->outdated && ept02->invalidate);
+	assert_int_equal(ept02_empty(&test->cache, ept02, fills), 2);
+	assert_false(ept02->outdated);
+	assert_int_equal(EPT02_FILL_ADDRESS(fills[1]), ALIGN_DOWN(ADDRESS20, PAGE_SIZE));
+	assert_int_equal(EPT02_FILL_ACCESS(fills[0]), EPT_READ);
+	assert_int_equal(EPT02_FILL_ACCESS(fills[1]), EPT_WRITE);
+	assert_int_equal(EPT02_FILL_LEVEL(fills[0]), 2);
+	assert_int_equal(EPT02_FILL_LEVEL(fills[1]), 1);
+	assert_int_equal(translate02(test, test->eptp12, ADDRESS20).status, FAKE_ABSENT);
+	assert_int_equal(translate02(test, test->eptp12, ADDRESS20 ^ PAGE_SIZE).status, FAKE_ABSENT);
+	assert_true(test->pool02.in_use > SLOTS);
+	assert_int_equal(test->cache.drops, 1);
+}
+
+static void of_many_pages_all_tables_go(void **state)
+{
+	struct cache_test *test = *state;
+	struct ept02 *ept02 = ept02_get(&test->cache, test->eptp12, EPT02_NO_SUB_PAGES);
+	u64 fills[EPT02_FILLS], start = ALIGN_DOWN(ADDRESS20, MIB(2));
+
+	for (u64 i = 0; i <= EPT02_FILLS; i++) {
+		map12(test, test->eptp12, start + i * PAGE_SIZE, 1, ADDRESS10 | EPT_RWX | WB);
+		fill(test, test->eptp12, start + i * PAGE_SIZE, EPT_READ);
+	}
+	ept02_outdate_all(&test->cache);
+	assert_int_equal(ept02_empty(&test->cache, ept02, fills), 0);
+	assert_false(ept02->outdated);
+	assert_int_equal(translate02(test, test->eptp12, start).status, FAKE_ABSENT);
+	assert_int_equal(test->pool02.in_use, SLOTS);
+	assert_int_equal(test->cache.drops, 1);
+}
+
 static void the_first_write_to_a_clean_page_exits(void **state)
 {
 	struct cache_test *test = *state;
@@ -359,6 +406,8 @@ int main(void)
 		CACHE_TEST(malformed_and_absent_tables_are_misconfigurations),
 		CACHE_TEST(what_ept01_denies_is_told_with_its_address),
 		CACHE_TEST(drop_goes_by_the_address_of_the_tables),
+		CACHE_TEST(what_is_outdated_is_emptied_and_told),
+		CACHE_TEST(of_many_pages_all_tables_go),
 		CACHE_TEST(the_first_write_to_a_clean_page_exits),
 		CACHE_TEST(only_a_released_table_asks_for_invept),
 		cmocka_unit_test_setup_teardown(a_full_pool_drops_the_others_first, setup_tight, teardown),

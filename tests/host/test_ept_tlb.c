@@ -36,12 +36,13 @@ static void no_cached_translation_outlives_its_invalidation(void **state)
 		run_round(&test);
 		tlb_test_free(&test);
 	}
-	printf("# uses %u, of the TLB %u, by remembered tables %u, stale %u; invalidations %u\n", seen.uses,
-	       seen.cached, seen.pointed, seen.stale, seen.invalidations);
+	printf("# uses %u, of the TLB %u, by remembered tables %u, stale %u; invalidations %u, renewals %u\n",
+	       seen.uses, seen.cached, seen.pointed, seen.stale, seen.invalidations, seen.renewals);
 	assert_int_not_equal(seen.cached, 0);
 	assert_int_not_equal(seen.pointed, 0);
 	assert_int_not_equal(seen.stale, 0);
 	assert_int_not_equal(seen.invalidations, 0);
+	assert_int_not_equal(seen.renewals, 0);
 }
 
 int main(void)
