@@ -197,7 +197,7 @@ set grid ytics
 set grid noxtics
 set xtics rotate by 35 right noenhanced font ',10' nomirror
 set key outside top center horizontal noenhanced
-set bmargin 14
+set bmargin 11.5
 set lmargin 16
 plot \$rows using 2:xtic(1) linecolor rgb "#4477aa" title "minivisor: CPUID of L2", \\
 	\$rows using 3 linecolor rgb "#cc6677" title "minivisor: EPT violation of L2"$more
