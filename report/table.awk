@@ -50,7 +50,7 @@ function grouped(text, sign, whole, rest, out) {
 
 # What a figure lacks in decimals is there unseen, so that all of its column are aligned at the point.
 function figure(text, column, shown, missing) {
-	shown = widest[column] > 4 ? grouped(text) : text
+	shown = widest > 4 ? grouped(text) : text
 	missing = decimals[column] - decimals_of(text)
 	if (missing <= 0) return shown
 	return shown "<s>" substr(".000000000", decimals_of(text) ? 2 : 1, missing) "</s>"
@@ -144,7 +144,7 @@ BEGIN { FS = "\t" }
 		if (rows == 1) continue
 		if (is_number($i)) {
 			if (decimals_of($i) > decimals[i]) decimals[i] = decimals_of($i)
-			if (whole_of($i) > widest[i]) widest[i] = whole_of($i)
+			if (whole_of($i) > widest) widest = whole_of($i)
 			words[i]--
 		} else if ($i != "-" && $i != "") {
 			words[i]++
