@@ -5,7 +5,7 @@ const runs = JSON.parse(document.getElementById('traces').textContent);
 const by = id => document.getElementById(id);
 const SVG = 'http://www.w3.org/2000/svg';
 const LEVELS = ['L2', 'L1', 'L0'];
-const LANE = { left: 34, right: 96, top: 10, height: 30, gap: 12, digit: 6.6, letter: 3.4, longest: 30 };
+const LANE = { left: 34, right: 72, top: 10, height: 30, gap: 12, digit: 6.6, letter: 3.4, longest: 30 };
 let run, exits = [], at = 0;
 
 // make('td', { class: 'text' }, child...): an element; a child is an element or text.

@@ -1,10 +1,12 @@
 # table.awk -v form=html|md -v name=NAME -v file=FILE FILE: a table of results. Comments are left out. A column whose name has
-# "published" is theirs, one whose name has "model" is modelled, and is marked so; the rest is measured. The leading columns
-# of words name the row. Figures are aligned at their decimal points. After text.awk.
+# "published" is theirs, one whose name has "model" is modelled, both are marked; percentages and the like are computed of others;
+# the rest is measured. The leading columns of words name the row. Figures are aligned at their decimal points. After text.awk.
 function kind_of(column, text) {
 	if (column < first) return ""
 	if (text ~ /published/) return "published"
-	return text ~ /model/ ? "modelled" : "measured"
+	if (text ~ /model/) return "modelled"
+	if (is_text[column]) return ""
+	return text ~ /percent|ratio|factor|error/ ? "computed" : "measured"
 }
 
 # A column's name for people: "published_l0_exits" is "L0 exits" below the heading "published".
@@ -48,7 +50,7 @@ function grouped(text, sign, whole, rest, out) {
 
 # What a figure lacks in decimals is there unseen, so that all of its column are aligned at the point.
 function figure(text, column, shown, missing) {
-	shown = widest[column] > 4 ? grouped(text) : text
+	shown = widest > 4 ? grouped(text) : text
 	missing = decimals[column] - decimals_of(text)
 	if (missing <= 0) return shown
 	return shown "<s>" substr(".000000000", decimals_of(text) ? 2 : 1, missing) "</s>"
@@ -57,7 +59,7 @@ function figure(text, column, shown, missing) {
 function html_cell(row, column, text, class) {
 	text = cell[row, column]
 	class = kind[column]
-	if (class == "measured") class = ""
+	if (class == "measured" || class == "computed") class = ""
 	if (is_text[column] && text != "-") {
 		if (column == 1)
 			return "<th scope=\"row\"" (text == cell[row - 1, 1] && row > 2 ? " class=\"same\"" : "") ">" escape(text) "</th>"
@@ -86,7 +88,7 @@ function html_kinds(column, from, out) {
 function html_names(column, class) {
 	printf "<tr>"
 	for (column = 1; column <= columns; column++) {
-		class = (kind[column] == "measured" ? "" : kind[column]) (is_text[column] ? " text" : "")
+		class = (kind[column] ~ /^(measured|computed)$/ ? "" : kind[column]) (is_text[column] ? " text" : "")
 		sub(/^ /, "", class)
 		printf "<th scope=\"col\"%s title=\"%s\">%s</th>", class == "" ? "" : " class=\"" class "\"", escape(cell[1, column]),
 			escape(title_of(cell[1, column]))
@@ -142,7 +144,7 @@ BEGIN { FS = "\t" }
 		if (rows == 1) continue
 		if (is_number($i)) {
 			if (decimals_of($i) > decimals[i]) decimals[i] = decimals_of($i)
-			if (whole_of($i) > widest[i]) widest[i] = whole_of($i)
+			if (whole_of($i) > widest) widest = whole_of($i)
 			words[i]--
 		} else if ($i != "-" && $i != "") {
 			words[i]++
@@ -154,7 +156,7 @@ END {
 	for (first = 1; first <= columns && is_text[first]; first++) continue
 	for (i = 1; i <= columns; i++) {
 		kind[i] = kind_of(i, cell[1, i])
-		if (kind[i] != "" && kind[i] != "measured") other = 1
+		if (kind[i] ~ /^(published|modelled)$/) other = 1
 	}
 	if (form == "md") md()
 	else html()

@@ -7,10 +7,10 @@ function escape(text) {
 	return text
 }
 
-# breakable TEXT: escaped, and a long name may break behind an underscore.
+# breakable TEXT: escaped; a long name may break behind an underscore.
 function breakable(text) {
 	text = escape(text)
-	gsub(/_/, "_<wbr>", text)
+	if (length(text) > 28) gsub(/_/, "_<wbr>", text)
 	return text
 }
 

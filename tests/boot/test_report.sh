@@ -37,6 +37,15 @@ tables_are_there() {
 			.cells.length === table.querySelectorAll('thead tr:last-child th').length)"
 }
 
+# Those of the results, and those that had to be drawn.
+plots_are_there() {
+	reference_files svg | sed 's,.*/\([^/]*\)/results/\(quick/\)*,\1-,' | while IFS= read -r plot; do
+		[ -s "$folder/report/plots/$plot" ] || printf '%s\n' "$plot"
+	done > "$folder/missing"
+	! grep . "$folder/missing" && browser_is "return document.querySelectorAll('.plot svg').length ===
+		$(find "$folder/report/plots" -name '*.svg' | wc -l)"
+}
+
 # Figures as a person copies them are those of the TSV, to the digit.
 figures_are() {
 	browser_run "const table = document.querySelector('[data-tsv=\"$1\"]');
@@ -221,8 +230,9 @@ ok "and opens it" browser_open "file://$folder/report/report.html"
 ok "each table is there, with each row" tables_are_there
 ok "its figures are those of the TSV" figures_are experiments/exit-multiplication/results/depth.tsv
 ok "published columns are marked" published_are_marked
-ok "each plot is there, with its lines" browser_is "const plots = [...document.querySelectorAll('.plot svg')];
-	return plots.length === $(reference_files svg | wc -l) && plots.every(plot => plot.querySelectorAll('path').length > 5)"
+ok "each plot of the results is there" plots_are_there
+ok "with its lines" browser_is "return [...document.querySelectorAll('.plot svg')].every(plot =>
+	plot.querySelectorAll('path').length > 5)"
 ok "no id is there twice" browser_is "const ids = [...document.querySelectorAll('[id]')].map(node => node.id);
 	return new Set(ids).size === ids.length"
 ok "each switch is there" browser_is "return document.querySelectorAll('#switches tbody tr').length ===
