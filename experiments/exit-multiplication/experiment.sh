@@ -174,7 +174,7 @@ set logscale y
 set format y "%.0f"
 set xtics 1
 set xrange [-0.2:4.3]
-set key above left vertical maxrows 4 reverse Left
+set key above left vertical maxrows 5 reverse Left
 table = '$results/depth.tsv'
 END
 	printf "plot "
@@ -182,7 +182,7 @@ END
 		echo "table using 'l0s':'exits_$setting' with linespoints lw 2 pt 7 title 'measured: VMCS shadowing $setting', \\"
 	done
 	cat <<END
-	table using 'l0s':'published_kauer_2011_bound' with linespoints dt 2 lw 2 pt 6 \
+	table using 'l0s':'published_kauer_2011_bound' with linespoints dt 2 lw 2 pt 6 lc rgb 'black' \
 		title "published: Kauer 2011, lower bound, six trapping instructions per exit, 6^n" noenhanced
 END
 }

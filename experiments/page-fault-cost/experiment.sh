@@ -5,9 +5,9 @@ tables="faults"
 plots="exits"
 levels="1 2 3 4"
 [ -z "$quick" ] || levels="1 4"
-# Linux boots twice for each point with KVM as L1.
+# Linux boots twice for each point with KVM as L1; TURTLES_LINUX=no leaves them out.
 kvm_levels="1 4"
-[ -z "$quick" ] || kvm_levels=''
+[ -z "$quick" ] && [ "${TURTLES_LINUX-}" != no ] || kvm_levels=''
 
 points() {
 	for levels_written in $levels; do
@@ -106,7 +106,7 @@ kvm_curves() {
 
 plot() {
 	more=''
-	[ -n "$quick" ] || more=$(kvm_curves)
+	[ -z "$kvm_levels" ] || more=$(kvm_curves)
 	cat <<END
 set title "Exits to L0 for one page fault of L2"
 set xlabel "n, levels of L2's page tables that its handler writes"
