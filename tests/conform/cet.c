@@ -358,6 +358,7 @@ static void ept_rights(const char *name, u64 rights, bool goes_through)
 	*entry = ALIGN_DOWN(physical, MIB(2)) | rights | EPT_LARGE | MEMORY_WB << EPT_MEMORY_TYPE_SHIFT;
 	scratch_change(GUEST_PAGE, physical ^ (GIB(3) + physical % MIB(2)), 0);
 	scratch_change(GUEST_PAGE, 0, physical & ~(GIB(3) + physical % MIB(2)));
+	invept(INVEPT_global, 0);
 	exit = l2_case_begin(name);
 	expect_exit(&exit, goes_through ? REASON_vmcall : REASON_ept_violation);
 	case_end();
