@@ -184,7 +184,7 @@ without_command() {
 	ln -s /usr/sbin/* /usr/bin/* "$folder/bin" 2> "$folder/twice" || :
 	rm "$folder/bin/$1"
 	PATH=$folder/bin run --machine libvirt
-	rm -r "$folder/bin"
+	rm -r "${folder:?}/bin"
 	status_is 1 && one_error "no $1 on this machine; ./turtles doctor tells" && [ ! -e "$out" ]
 }
 
