@@ -374,7 +374,7 @@ check-boot:
 
 # Linux and KVM as L1, at length.
 check-linux:
-	@scripts/packages.sh build emulator
+	@scripts/packages.sh build emulator linux
 	+@scripts/check.sh linux
 
 # Each fuzz target for so long; a corpus is kept in $(BUILD)/fuzz/corpus/.

@@ -98,7 +98,7 @@ kvm() {
 }
 
 perf() {
-	if ! command -v perf > /dev/null; then
+	if ! perf --version > /dev/null 2>&1; then
 		line perf "missing: linux-perf; --perf needs it"
 	elif [ "$(id -u)" -ne 0 ] && [ "$(cat "$PERF_PARANOID")" -gt $PERF_OPEN ]; then
 		line perf "KVM's tracepoints are not yours to see; sudo sysctl kernel.perf_event_paranoid=-1"

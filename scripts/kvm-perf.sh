@@ -6,7 +6,7 @@
 PERF_PATIENCE=10
 
 kvm_perf_check() {
-	command -v perf > /dev/null || die "$STATUS_FAILURE" "no perf on this machine: sudo apt-get install linux-perf"
+	perf --version > /dev/null 2>&1 || die "$STATUS_FAILURE" "no perf on this machine: sudo apt-get install linux-perf"
 	perf stat -e kvm:kvm_exit true > "${TMPDIR:-/tmp}/turtles-perf-$$" 2>&1 || kvm_perf_said=no
 	rm -f "${TMPDIR:-/tmp}/turtles-perf-$$"
 	[ -z "${kvm_perf_said-}" ] ||

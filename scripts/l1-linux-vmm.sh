@@ -9,8 +9,11 @@ LIBVIRT_DRIVERS=/usr/lib/x86_64-linux-gnu/libvirt/connection-driver
 # libvirt asks QEMU what it can do without KVM, too.
 QEMU_MODULES=/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so
 VMM_MEMORY=160
+PERF_APPLETS="awk rm sed tr"
 
 vmm_check() {
+	[ -z "$l1_perf" ] || perf --version > /dev/null 2>&1 ||
+		die "$STATUS_FAILURE" "no perf here to put into L1; type: $(install_command linux-perf)"
 	case $vmm in
 	kvmrun) return ;;
 	qemu) vmm_programs=qemu-system-x86_64 ;;
@@ -39,12 +42,29 @@ vmm_take() {
 	done
 }
 
+# vmm_applets FOLDER NAME...: busybox by these names, where L1 has not got them.
+vmm_applets() {
+	vmm_to=$1
+	shift
+	mkdir -p "$vmm_to/bin"
+	for vmm_applet in "$@"; do
+		ln -sf busybox "$vmm_to/bin/$vmm_applet"
+	done
+}
+
+# perf_files FOLDER: all that perf needs there.
+perf_files() {
+	# shellcheck disable=SC2086 # words
+	vmm_applets "$1" $PERF_APPLETS
+	cp "$root/l1/linux/perf-kvm" "$1/bin"
+	vmm_take "$1" "$(command -v perf)"
+}
+
 # vmm_files FOLDER: all that the VMM needs in L1's tree.
 vmm_files() {
-	mkdir -p "$1/bin" "$1/var/tmp"
-	for vmm_applet in $VMM_APPLETS; do
-		ln -s busybox "$1/bin/$vmm_applet"
-	done
+	mkdir -p "$1/var/tmp"
+	# shellcheck disable=SC2086 # words
+	vmm_applets "$1" $VMM_APPLETS
 	cp "$root/l1/linux/vmm-$vmm" "$1/bin"
 	for vmm_program in $vmm_programs; do
 		vmm_take "$1" "$(command -v "$vmm_program")"

@@ -103,6 +103,11 @@ linux_initramfs() {
 		# shellcheck disable=SC2016 # for L1's shell
 		echo 'exit $status'
 	} > "$work/initramfs/l2/run"
+	if [ -n "$l1_perf" ]; then
+		perf_files "$work/initramfs"
+		mv "$work/initramfs/l2/run" "$work/initramfs/l2/run-l2"
+		echo 'exec perf-kvm sh ./run-l2' > "$work/initramfs/l2/run"
+	fi
 	[ "$vmm" = kvmrun ] || vmm_files "$work/initramfs"
 	"$root/scripts/linux.sh" archive "$work/initramfs" "$work/run.cpio"
 	cat "$BUILD/linux/l1.cpio" "$work/run.cpio" > "$1"

@@ -8,7 +8,7 @@ STATUS_TIMEOUT=124
 
 # What a run may leave in its folder.
 RUN_FILES="console.txt l0.txt summary.txt exits.tsv fields.tsv run.tsv machine.log witness.tsv steps.tsv visits.tsv trace.tsv trace.bin
-	turtles.iso domain.xml perf.data perf.txt"
+	turtles.iso domain.xml perf.data perf.txt l1-perf.tsv"
 
 # Where make builds, as make is told, and for the scripts from any place.
 build_name=${BUILD:-build}

@@ -66,6 +66,20 @@ write_fields() {
 	} > "$out/fields.tsv"
 }
 
+# With --l1-perf: what KVM in L1 saw, by the names that its reasons have here.
+write_l1_perf() {
+	rm -f "$out/l1-perf.tsv"
+	[ -n "$l1_perf" ] || return 0
+	{
+		sed -n 's/^R(\([0-9]*\), \([a-z0-9_]*\))$/name \1 \2/p' "$root/include/exit_reasons.def"
+		tr -d '\r' < "$out/console.txt" | sed -n 's/^perf: \([a-z_]* [^ ]* [0-9]*\)$/\1/p'
+	} | awk -v OFS='\t' '
+	BEGIN { print "event", "reason", "count" }
+	$1 == "name" { name[$2] = $3; next }
+	{ count[$1 OFS ($2 in name ? name[$2] : $2)] += $3 }
+	END { for (row in count) print row, count[row] | "sort" }' > "$out/l1-perf.tsv"
+}
+
 # exits_table UNIT: its short name.
 exits_table() {
 	awk -F '\t' -v unit="$1" '
@@ -241,6 +255,7 @@ report() {
 	version=$(machine_version)
 	write_exits
 	write_fields
+	write_l1_perf
 	write_run
 	write_summary
 	echo

@@ -27,6 +27,7 @@ usage: ./turtles run [OPTION]...
   --l2 NAME[,NAME]... what L1 runs as L2, in turn: payloads (cpuid); on linux also linux, minivisor, turtles and bench; on
                       xen one of domain and linux (domain)
   --vmm VMM           with --l1 linux: what starts the L2s on KVM, kvmrun, qemu or libvirt (kvmrun)
+  --l1-perf           with --l1 linux: Debian's perf, as it is here, records in L1 which exits its KVM saw
   --l2-cpus N         how many CPUs an L2 of linux has (1)
   --l3 NAME[,NAME]... what the minivisor as L2, or on turtles as L2, runs: payloads (cpuid)
   --count N           iterations of each payload (1000)
@@ -94,11 +95,12 @@ is_option() {
 parse() {
 	machine=bochs cpu='' cpus=1 memory='' l1=minivisor l2='' l2_cpus=1 l3='' count=1000 what='' append=''
 	bare='' timeout='' out='' switches='' modules='' disk='' cdrom='' device='' l2_append='' accel='' connect=''
-	serial='' perf='' vmm='' pin='' trace='' boot_way=auto
+	serial='' perf='' vmm='' pin='' l1_perf='' trace='' boot_way=auto
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--bare) bare=yes ;;
 		--perf) perf=yes ;;
+		--l1-perf) l1_perf=yes ;;
 		--trace) trace=yes ;;
 		-h | --help)
 			usage
@@ -261,6 +263,7 @@ check() {
 # The kind of machine, after the L1, whose needs it is told.
 check_machine() {
 	[ -z "$vmm" ] || [ "$l1" = linux ] || wrong "--vmm is for --l1 linux"
+	[ -z "$l1_perf" ] || [ "$l1" = linux ] || wrong "--l1-perf is for --l1 linux"
 	[ "$machine" != bochs ] || [ -z "$accel" ] || wrong "--accel is for --machine qemu and libvirt"
 	case $machine in
 	qemu | libvirt) ;;

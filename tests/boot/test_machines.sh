@@ -167,6 +167,27 @@ doctored() {
 	}
 }
 
+# lacking PATTERN OPTION...: a machine on KVM is refused in one line, and nothing is left.
+lacking() {
+	lacking_pattern=$1
+	shift
+	rm -rf "$out"
+	status=0
+	CPUINFO=$folder/cpuinfo KVM_DEVICE=$folder/kvm KVM_PARAMETERS=$folder/parameters $as_somebody \
+		"$root/turtles" run --out "$out" "$@" > "$folder/stdout" 2> "$folder/stderr" || status=$?
+	status_is 1 && one_error "$lacking_pattern" && [ ! -e "$out" ]
+}
+
+# Without a command: all others are where they were.
+without_command() {
+	mkdir "$folder/bin"
+	ln -s /usr/sbin/* /usr/bin/* "$folder/bin" 2> "$folder/twice" || :
+	rm "$folder/bin/$1"
+	PATH=$folder/bin run --machine libvirt
+	rm -r "${folder:?}/bin"
+	status_is 1 && one_error "no $1 on this machine; ./turtles doctor tells" && [ ! -e "$out" ]
+}
+
 refuse() {
 	refuse_pattern=$1
 	shift
@@ -178,7 +199,8 @@ refused() {
 	status_is 2 && one_error "$1" && [ ! -e "$out" ]
 }
 
-plan 47
+as_somebody=''
+plan 55
 kind qemu --machine qemu
 run --machine qemu --accel tcg --bare --cpus 2 --l1 "$images/hello.elf"
 ok "qemu: two CPUs" status_is 0
@@ -207,23 +229,37 @@ ok "libvirt: no daemon" one_error "libvirt does not answer at .*/nonesuch"
 
 printf 'flags : fpu sse\n' > "$folder/cpuinfo"
 ok "doctor: no VMX" doctored 'VMX  *this CPU shows no VMX'
+ok "qemu: no VMX" lacking 'this CPU shows no VMX.*--accel tcg works anywhere' --machine qemu
 ok "doctor: no device" doctored 'device  *no .*; load KVM: sudo modprobe kvm_intel'
 ok "doctor: no module" doctored 'kvm_intel  *kvm_intel is not loaded'
 printf 'flags : fpu vmx sse\nmodel name : a CPU\n' > "$folder/cpuinfo"
+ok "qemu: no device" lacking 'no .*/kvm; load KVM: sudo modprobe kvm_intel' --machine qemu
 : > "$folder/kvm"
+ok "qemu: no module" lacking 'kvm_intel is not loaded' --machine qemu
 mkdir "$folder/parameters"
 for parameter in nested ept enable_shadow_vmcs; do
 	echo N > "$folder/parameters/$parameter"
 done
 ok "doctor: VMX" doctored 'VMX  *ready'
 ok "doctor: no nesting" doctored 'nested  *kvm_intel has nested off.*sudo modprobe kvm_intel nested=1'
+ok "qemu: no nesting" lacking 'kvm_intel has nested off' --machine qemu
 ok "doctor: no EPT" doctored 'ept  *kvm_intel has ept off'
+echo Y > "$folder/parameters/nested"
+ok "qemu: no EPT" lacking 'kvm_intel has ept off' --machine qemu
+echo N > "$folder/parameters/nested"
 ok "doctor: no VMCS shadowing" doctored 'shadow  *kvm_intel has enable_shadow_vmcs off'
 ok "doctor: so no KVM for qemu" doctored 'qemu  *only --accel tcg'
 for parameter in nested ept enable_shadow_vmcs; do
 	echo Y > "$folder/parameters/$parameter"
 done
 ok "doctor: all there" doctored 'qemu  *ready'
+chmod 600 "$folder/kvm"
+[ "$(id -u)" -ne 0 ] || as_somebody="setpriv --reuid $NOBODY --regid $NOBODY --clear-groups"
+[ "$(id -u)" -eq 0 ] || chmod 0 "$folder/kvm"
+ok "qemu: no rights" lacking 'kvm is not yours to use; join its group' --machine qemu
+as_somebody=''
+ok "libvirt: a host without KVM" lacking 'the host of .* has no KVM: ' --machine libvirt --connect "$uri"
+ok "libvirt: no virsh" without_command virsh
 
 run --machine metal --l2 cpuid --count 10
 ok "metal: an image" status_is 0
