@@ -51,6 +51,9 @@ enum cr_access_type { CR_ACCESS_mov_to, CR_ACCESS_mov_from, CR_ACCESS_clts, CR_A
 #define IO_ACCESS_SIZE_OF(qualification) ((unsigned)((qualification) & IO_ACCESS_SIZE_LESS_1) + 1)
 #define IO_ACCESS_PORT_OF(qualification) ((u16)(((qualification) & IO_ACCESS_PORT) >> IO_ACCESS_PORT_SHIFT))
 
+/* Of the VM-exit instruction information, where an operand may be either: it is a register, and not memory. */
+#define INFO_IS_REGISTER BIT(10)
+
 /* SDM "Pin-Based VM-Execution Controls" */
 #define PIN_external_interrupt_exiting BIT(0)
 #define PIN_nmi_exiting BIT(3)

@@ -97,7 +97,7 @@ kvm() {
 	kvm_line shadow "$(kvm_lacks enable_shadow_vmcs "so each VMREAD and VMWRITE of L0's leaves to KVM")"
 }
 
-perf() {
+host_perf() {
 	if ! perf --version > /dev/null 2>&1; then
 		line perf "missing: linux-perf; --perf needs it"
 	elif [ "$(id -u)" -ne 0 ] && [ "$(cat "$PERF_PARANOID")" -gt $PERF_OPEN ]; then
@@ -116,7 +116,7 @@ kind_libvirt
 kind_metal
 echo "KVM of this host, for qemu and libvirt"
 kvm
-perf
+host_perf
 echo "Tools"
 tools
 if [ -n "$missing" ]; then

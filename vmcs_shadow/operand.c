@@ -1,4 +1,5 @@
 #include "vmcs_shadow/operand.h"
+#include "vmx.h"
 
 /* Bits of the type of a code or data segment; SDM "Code- and Data-Segment Descriptor Types". */
 #define AR_TYPE_WRITE BIT(1) /* of code: read */
@@ -10,7 +11,6 @@
 #define INFO_REGISTER1_SHIFT 3
 #define INFO_ADDRESS_SIZE_SHIFT 7
 #define INFO_ADDRESS_SIZE_MASK 7
-#define INFO_IS_REGISTER BIT(10)
 #define INFO_SEGMENT_SHIFT 15
 #define INFO_SEGMENT_MASK 7
 #define INFO_INDEX_SHIFT 18

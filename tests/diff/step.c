@@ -22,13 +22,30 @@ static bool is_software_event(u64 information)
 	return information & INTR_VALID && (information & INTR_TYPE) >> INTR_TYPE_SHIFT >= INTR_software_interrupt;
 }
 
+/*
+ * SDM "Checks on the Guest State Area": in any order, so that of two things that are wrong either is told. SDM "Exit
+ * Qualification": 0 where the operand is a register, for which the emulated CPU tells what an earlier instruction left.
+ */
+static bool has_qualification(const struct l2_exit *exit)
+{
+	switch (exit->reason) {
+	case REASON_entry_failure_guest_state | EXIT_REASON_ENTRY_FAILURE:
+		return false;
+	case REASON_access_to_ldtr_or_tr:
+	case REASON_vmread:
+	case REASON_vmwrite:
+		return !(exit->information & INFO_IS_REGISTER);
+	default:
+		return true;
+	}
+}
+
 /* SDM "Information for VM Exits Due to Instruction Execution" and its neighbours: where each field is defined. */
 static void note_information(const struct l2_exit *exit)
 {
 	const u32 reason = exit->reason & EXIT_REASON_BASIC;
 
-	/* SDM "Checks on the Guest State Area": in any order, so that of two things that are wrong either is told. */
-	if (exit->reason != (REASON_entry_failure_guest_state | EXIT_REASON_ENTRY_FAILURE))
+	if (has_qualification(exit))
 		note("qualification", exit->qualification);
 	if (exit->reason & EXIT_REASON_ENTRY_FAILURE)
 		return;
