@@ -137,7 +137,8 @@ static bool is_clear(const struct cpu *cpu)
 
 bool cpu_attend(struct cpu *cpu)
 {
-	if (cpu->level == LEVEL_2 && cpu->nested.current->trying) {
+	if (cpu->level == LEVEL_2 && cpu->nested.current->list02) {
+		nested_try_guest_state(cpu->nested.current);
 		cpu->attention = false; /* this entry fails at once, and L2 does not run */
 	} else {
 		smp_attend(cpu);

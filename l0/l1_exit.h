@@ -83,6 +83,8 @@ void l1_wrmsr_exit(struct cpu *cpu);
 /* RDMSR and WRMSR as L1 would execute them; false where it would get #GP. */
 bool l1_rdmsr(struct cpu *cpu, u32 msr, u64 *value);
 bool l1_wrmsr(struct cpu *cpu, u32 msr, u64 value);
+/* Is WRMSR of it L1's alone, in the CPU, whether L1 runs or L2: neither L0 nor a VMCS has a part in it? */
+bool l1_wrmsr_is_plain(u32 msr);
 void l1_cr_exit(struct cpu *cpu);
 void l1_exception_exit(struct cpu *cpu);
 /* The value that the MOV to a control register at hand writes, whoever executes it. */

@@ -81,6 +81,14 @@ static bool field_of(u32 msr, enum vmcs_encoding *field)
 	return false;
 }
 
+bool l1_wrmsr_is_plain(u32 msr)
+{
+	enum vmcs_encoding field;
+
+	return !msr_bitmap_traps(msr_bitmap01, msr, true) && !field_of(msr, &field) && msr != MSR_IA32_S_CET &&
+	       msr != MSR_IA32_INTERRUPT_SSP_TABLE_ADDR;
+}
+
 /* WRMSR's rules for these, which the CPU would otherwise first notice at an entry of L0's. */
 static bool value_fits(u32 msr, u64 value, u64 old)
 {

@@ -36,6 +36,17 @@ bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed)
 	return true;
 }
 
+bool msr_list_copy(struct vmx_msr_entry *to, u64 address10, u32 count)
+{
+	if (count > MSR_LIST_COPIED)
+		return false;
+	l1_read(address10, to, count * sizeof(*to));
+	for (u32 i = 0; i < count; i++)
+		if (!l1_wrmsr_is_plain(to[i].index))
+			return false;
+	return true;
+}
+
 /* SDM "Saving MSRs": what a list may not name. */
 static bool storable(const struct vmx_msr_entry *entry)
 {

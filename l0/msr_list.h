@@ -18,4 +18,12 @@ bool msr_list_load(struct cpu *cpu, u64 address10, u32 count, u32 *failed);
  */
 bool msr_list_store(struct cpu *cpu, u64 address10, u32 count);
 
+#define MSR_LIST_COPIED (PAGE_SIZE / sizeof(struct vmx_msr_entry))
+
+/*
+ * A list for vmcs02, out of count entries at an L1-physical address: true if the CPU does with them at an entry what
+ * msr_list_load() would, and there are no more than MSR_LIST_COPIED.
+ */
+bool msr_list_copy(struct vmx_msr_entry *to, u64 address10, u32 count);
+
 #endif

@@ -64,6 +64,7 @@ struct vmcs_slot {
 	bool launched02;
 	bool prepared02; /* host state and other constants are in vmcs02 */
 	bool trying;     /* the CPU is to say whether guest state is valid, before it loads MSRs */
+	bool list02;     /* vmcs02 has an MSR-load list, for the first entry of L2 alone */
 	bool checked;    /* controls and host state passed the checks as they stand */
 	bool checked_long_mode;
 	bool saves_timer; /* an exit saves the preemption timer, else vmcs12 keeps its value */
@@ -139,6 +140,7 @@ struct nested {
 	struct field_set paged; /* the fields that a field page has */
 	/* L1's VMREADs and VMWRITEs that exited. Those that set a VMCS up for its first entry count apart. */
 	struct field_accesses accesses, setup_accesses;
+	struct vmx_msr_entry *list02; /* a page: the copy of L1's list, of the slot that has list02 and not trying */
 };
 
 /*
@@ -188,6 +190,13 @@ void nested_enter_init(void);
 void nested_enter(struct cpu *cpu, bool launch);
 /* The CPU, which was to say so, finds nothing wrong with the guest state in vmcs02. */
 void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot);
+/*
+ * While a slot has list02: have the CPU judge the guest state first, and L0 load the list. For when something is to be
+ * done before L2 is entered, which only counts if that entry succeeds.
+ */
+void nested_try_guest_state(struct vmcs_slot *slot);
+/* The CPU has entered L2, or L0 has done with the list: the next entry of vmcs02, which is current, has none. */
+void nested_list_done(struct vmcs_slot *slot);
 /*
  * The CPU refused vmcs02, which is current, with VMfail: true if the cause is the virtual TPR, which is L1's memory. L1
  * runs next and has had VMfail itself or, if L2 was under way already, the exit that says the same.

@@ -143,20 +143,10 @@ static struct entry_verdict check_controls_and_host(struct cpu *cpu, struct vmcs
  * SDM "Checks on Guest Page-Directory-Pointer-Table Entries": without EPT12 they come from memory at the entry, while
  * the CPU, which runs L2 with EPT01, takes them from vmcs02. What is wrong with them it finds there, in its order.
  */
-static void load_shadowed_pdptes(struct vmcs_slot *slot)
+static bool has_pdptes_in_memory(const struct vmcs_slot *slot)
 {
-	u64 pdpte[PDPTES];
-
-	if (controls12(slot, CONTROLS_proc2) & PROC2_enable_ept || !(field12(slot, F_guest_cr0) & CR0_PG) ||
-	    !(field12(slot, F_guest_cr4) & CR4_PAE) || field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest)
-		return;
-	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
-	for (unsigned i = 0; i < PDPTES; i++) {
-		enum vmcs_field f = (enum vmcs_field)(F_guest_pdpte0 + i);
-
-		vmcs12_set(&slot->vmcs12, f, pdpte[i]);
-		field_set_add(&slot->vmcs12.changed, f);
-	}
+	return !(controls12(slot, CONTROLS_proc2) & PROC2_enable_ept) && field12(slot, F_guest_cr0) & CR0_PG &&
+	       field12(slot, F_guest_cr4) & CR4_PAE && !(field12(slot, F_vm_entry_controls) & ENTRY_ia32e_mode_guest);
 }
 
 /* The checks of a VM entry, repeated only for what has changed since they last passed. */
@@ -183,8 +173,6 @@ static struct entry_verdict check_entry(struct cpu *cpu, struct vmcs_slot *slot,
 	}
 	if (verdict.result == ENTRY_ok && UNLIKELY(field12(slot, F_vmcs_link_pointer) != VMCS_NO_POINTER))
 		verdict = nested_check_link(cpu, slot);
-	if (verdict.result == ENTRY_ok)
-		load_shadowed_pdptes(slot);
 	return verdict;
 }
 
@@ -303,8 +291,8 @@ static void prepare_vmcs02(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->prepared02 = true;
 }
 
-/* What L2 inherits takes the place of what an exit has saved there, which vmcs12 keeps: this entry may fail. */
-static void save_from_inherited(struct vmcs_slot *slot, const struct field_set *fields)
+/* What an entry puts there takes the place of what an exit has saved, which vmcs12 keeps: this entry may fail. */
+static void save_before(struct vmcs_slot *slot, const struct field_set *fields)
 {
 	struct field_set saved;
 
@@ -315,10 +303,25 @@ static void save_from_inherited(struct vmcs_slot *slot, const struct field_set *
 	read_fields02(&slot->vmcs12, saved);
 }
 
+/* Into vmcs02 alone: vmcs12 keeps its own, for when it uses EPT, and for L1 if this entry fails. */
+static void load_pdptes_from_memory(struct vmcs_slot *slot)
+{
+	struct field_set fields = { { 0 } };
+	u64 pdpte[PDPTES];
+
+	for (unsigned i = 0; i < PDPTES; i++)
+		field_set_add(&fields, (enum vmcs_field)(F_guest_pdpte0 + i));
+	save_before(slot, &fields);
+	(void)l1_read_pdptes(field12(slot, F_guest_cr3), pdpte);
+	for (unsigned i = 0; i < PDPTES; i++)
+		vmwrite(ENC_guest_pdpte0 + 2 * i, pdpte[i]);
+	field_set_unite(&slot->vmcs12.dirty, &fields);
+}
+
 /* Into vmcs02, which is current. What L2 then makes of the PAT is not known before an exit. */
 static void write_all(struct vmcs_slot *slot, struct field_set fields)
 {
-	save_from_inherited(slot, &fields);
+	save_before(slot, &fields);
 	write_fields(slot, fields);
 	if (UNLIKELY(field_set_has(&fields, F_guest_ia32_pat)))
 		slot->knows_pat02 = false;
@@ -376,6 +379,8 @@ static void switch_to_l2(struct cpu *cpu, struct vmcs_slot *slot, const struct f
 	if (UNLIKELY(!slot->prepared02))
 		prepare_vmcs02(cpu, slot);
 	write_all(slot, fields);
+	if (UNLIKELY(has_pdptes_in_memory(slot)))
+		load_pdptes_from_memory(slot);
 	note_always(slot);
 }
 
@@ -438,20 +443,47 @@ static bool may_copy(const struct cpu *cpu, const struct vmcs_slot *slot, bool l
 }
 
 /*
- * SDM "VM Entries": L1's list comes behind the checks of guest state, most of which the CPU makes. So the CPU enters
- * with a list first that it must refuse: only where guest state is valid does it get there.
+ * SDM "VM Entries": L1's list comes behind the checks of guest state, most of which the CPU makes. So the CPU loads the
+ * list, or enters with one first that it must refuse: only where guest state is valid does it get there.
  */
 static const struct vmx_msr_entry refused_list[1] __attribute__((aligned(16))) = { { .index = MSR_IA32_FS_BASE } };
 
-static void try_guest_state(struct vmcs_slot *slot)
+static bool copy_entry_list(const struct cpu *cpu, const struct vmcs_slot *slot, u32 count)
 {
+	return options.msr_lists &&
+	       msr_list_copy(cpu->nested.list02, field12(slot, F_vm_entry_msr_load_address), count);
+}
+
+static void take_list(struct vmcs_slot *slot, const struct vmx_msr_entry *list, u32 count)
+{
+	vmwrite(ENC_vm_entry_msr_load_address, home_physical(list));
+	vmwrite(ENC_vm_entry_msr_load_count, count);
+	slot->list02 = count;
+	slot->trying = list == refused_list;
+}
+
+void nested_try_guest_state(struct vmcs_slot *slot)
+{
+	take_list(slot, refused_list, ARRAY_SIZE(refused_list));
+}
+
+void nested_list_done(struct vmcs_slot *slot)
+{
+	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	slot->list02 = slot->trying = false;
+}
+
+static void give_list(struct cpu *cpu, struct vmcs_slot *slot)
+{
+	u32 count = (u32)field12(slot, F_vm_entry_msr_load_count);
 	bool waits = smp_l2_waits();
 
-	slot->trying = waits || field12(slot, F_vm_entry_msr_load_count);
 	if (waits) /* Bochs would not leave the state, though the entry fails */
 		vmwrite(ENC_guest_activity_state, ACTIVITY_active);
-	vmwrite(ENC_vm_entry_msr_load_address, home_physical(refused_list));
-	vmwrite(ENC_vm_entry_msr_load_count, slot->trying ? ARRAY_SIZE(refused_list) : 0);
+	if (!waits && (!count || copy_entry_list(cpu, slot, count)))
+		take_list(slot, cpu->nested.list02, count);
+	else
+		nested_try_guest_state(slot);
 }
 
 static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
@@ -466,8 +498,7 @@ static void load_entry_msrs(struct cpu *cpu, struct vmcs_slot *slot)
 
 void nested_guest_state_tried(struct cpu *cpu, struct vmcs_slot *slot)
 {
-	slot->trying = false;
-	vmwrite(ENC_vm_entry_msr_load_count, 0);
+	nested_list_done(slot);
 	load_entry_msrs(cpu, slot);
 	if (cpu->level == LEVEL_2 && smp_l2_waits())
 		wish(cpu, WISH_wait);
@@ -508,8 +539,8 @@ static void begin_unsettled_l2(struct cpu *cpu, struct vmcs_slot *slot)
 	slot->accesses = &cpu->nested.accesses;
 	if (UNLIKELY(!slot->launched02))
 		wish(cpu, WISH_look); /* at the launch state */
-	if (UNLIKELY(smp_l2_waits() || slot->trying || field12(slot, F_vm_entry_msr_load_count)))
-		try_guest_state(slot);
+	if (UNLIKELY(smp_l2_waits() || slot->list02 || field12(slot, F_vm_entry_msr_load_count)))
+		give_list(cpu, slot);
 }
 
 /* The checks, and all that they may find: L1 may go on with their answer instead. */

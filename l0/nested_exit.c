@@ -317,7 +317,7 @@ static COLD void refused_by_cpu(struct cpu *cpu, u32 reason)
 
 	stats_exit(&cpu->stats, LEVEL_2, reason);
 	slot->settled = 0; /* vmcs02 may still be clear, at which no settled entry looks */
-	if (field12(slot, F_guest_activity_state) == ACTIVITY_wait_for_sipi) /* try_guest_state() has hidden it */
+	if (field12(slot, F_guest_activity_state) == ACTIVITY_wait_for_sipi) /* give_list() has hidden it */
 		vmwrite(ENC_guest_activity_state, ACTIVITY_wait_for_sipi);
 	wish(cpu, WISH_look);
 	if (slot->trying && reason == REASON_entry_failure_msr_loading) {
@@ -362,6 +362,8 @@ void nested_exit(struct cpu *cpu, u32 full_reason)
 		return;
 	}
 	slot->vmcs12.launched = slot->launched02 = true;
+	if (UNLIKELY(slot->list02))
+		nested_list_done(slot);
 	stats_exit(&cpu->stats, LEVEL_2, reason);
 	if (reason == REASON_ept_violation)
 		nested_ept_violation(cpu, vmread(ENC_exit_qualification));

@@ -13,6 +13,7 @@ u64 nested_generation = 1;
 /* vmcs02 and direct12 */
 #define PAGES_PER_SLOT 2
 #define SHADOWING_BITMAPS 2
+#define MSR_LISTS 1
 
 static bool offers_sub_pages(void)
 {
@@ -47,7 +48,7 @@ u64 nested_memory_pages(u64 ram_bytes)
 	if (options.ept02_tables && options.ept02_tables < EPT_TABLES_MIN)
 		l0_refuse("ept02_tables=%u is too few, %u is the least", options.ept02_tables, EPT_TABLES_MIN);
 	return tables + tables * sizeof(u64) / PAGE_SIZE + 1 + slot_table_pages() +
-	       slots_wanted() * PAGES_PER_SLOT + nested_bitmaps_pages() + SHADOWING_BITMAPS;
+	       slots_wanted() * PAGES_PER_SLOT + nested_bitmaps_pages() + SHADOWING_BITMAPS + MSR_LISTS;
 }
 
 static void init_slot(struct vmcs_slot *slot)
@@ -102,6 +103,7 @@ void nested_init(struct cpu *cpu, u64 ram_bytes)
 	for (unsigned i = 0; i < nested->slot_count; i++)
 		init_slot(&nested->slots[i]);
 	nested_bitmaps_init(cpu);
+	nested->list02 = pool_allocate(MSR_LISTS);
 	page_stack_init(&nested->ept02_stack, &nested->ept02_pages, (unsigned)ept02_table_pages(ram_bytes));
 	ASSERT(ept02_cache_init(&nested->ept02, nested->ept02_slots, options.ept02_slots, &nested->ept02_pages,
 				max_level02()));

@@ -28,7 +28,7 @@ feature() {
 	ok "$feature_image on $feature_cpu, L0 with ${*:-its defaults}: the same" same_console
 }
 
-plan 74
+plan 76
 for image in ept_extras tsc apicv fields msr_lists string_io shadowing; do
 	bare "$image" corei7_skylake_x
 	ok "$image finds all that it asks for there" offers_all
@@ -43,6 +43,12 @@ for image in ept_extras tsc apicv fields msr_lists string_io shadowing; do
 		feature "$image" $cpu
 	done
 done
+
+# 24 entries with a list that the CPU can load; at the first VMLAUNCH of a vmcs02 L0 does it all the same.
+run --l1 "$BUILD/features/msr_lists.elf"
+ok "lists that the CPU can load, it loads" exits_are l2 entry_failure_msr_loading l0 1
+run --l1 "$BUILD/features/msr_lists.elf" --set msr_lists=off
+ok "or L0, after an entry that had to fail" exits_are l2 entry_failure_msr_loading l0 24
 
 # The bare CPU stands still after a VMX abort; L0 says so and ends the run.
 run --bare --timeout 4 --l1 "$BUILD/features/abort_store.elf"
