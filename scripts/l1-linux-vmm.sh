@@ -8,7 +8,7 @@ QEMU_SHARE="/usr/share/qemu/bios-256k.bin /usr/share/seabios/bios-256k.bin /usr/
 LIBVIRT_DRIVERS=/usr/lib/x86_64-linux-gnu/libvirt/connection-driver
 # libvirt asks QEMU what it can do without KVM, too.
 QEMU_MODULES=/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so
-VMM_MEMORY=160
+VMM_MEMORY=192
 PERF_APPLETS="awk rm sed tr"
 
 vmm_check() {

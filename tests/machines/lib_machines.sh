@@ -21,7 +21,7 @@ guest_lines() {
 # on_kvm VMM PAYLOADS: the reference on the bare CPU, then L0 as the guest of that VMM.
 on_kvm() {
 	payloads=$2
-	run --memory 160 --bare --l2 "$payloads" --count $COUNT --append $MINIVISOR_WORDS
+	run --memory 192 --bare --l2 "$payloads" --count $COUNT --append $MINIVISOR_WORDS
 	guest_lines '' "$out/console.txt" > "$folder/bare.txt"
 	ok "the reference on the bare CPU" status_is 0
 	run --bare --l1 linux --vmm "$1" --l2 turtles --l3 "$payloads" --count $COUNT --l2-append $MINIVISOR_WORDS --timeout 1800
